@@ -1,0 +1,59 @@
+"""Every error that this package raises on purpose.
+
+ScaleVQAError            anything below; `str(error)` is one or two plain lines for a person
+├── UsageError           the request was wrong: the message says what to type instead (exit 2)
+│   ├── MissingExtra     an optional dependency is not installed
+│   └── DataError        a dataset, card, image or run directory cannot be used as it is
+├── RunLocked            another process writes the same run directory (exit 2)
+└── ModelError           a model gave no reply; the runner decides about a retry
+"""
+
+from __future__ import annotations
+
+
+class ScaleVQAError(Exception):
+    """Base of all errors of this package. Its text is shown to users as it is."""
+
+
+class UsageError(ScaleVQAError):
+    """The request cannot be carried out as it was made."""
+
+
+class MissingExtra(UsageError):
+    """A feature needs packages that are not in the core install."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs more packages: pip install 'scalevqa-eval[{extra}]'")
+
+
+class DataError(UsageError):
+    """A dataset, card, image or run directory is unusable; the message names the place."""
+
+
+class RunLocked(ScaleVQAError):
+    """Another living process holds the run directory."""
+
+
+class ModelError(ScaleVQAError):
+    """No reply could be had for one prompt.
+
+    `retryable` says whether the same request may succeed later, `rate_limited` that the other
+    side asked for less traffic, `retry_after` (seconds) when it is willing to be asked again.
+    `fatal` means that no other prompt can succeed either (a wrong key, an unknown model):
+    the run stops instead of failing every question.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        rate_limited: bool = False,
+        retry_after: float | None = None,
+        fatal: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.rate_limited = rate_limited
+        self.retry_after = retry_after
+        self.fatal = fatal

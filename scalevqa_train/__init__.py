@@ -1,0 +1,1 @@
+"""Train cross-scale pathology models: data, rewards, GRPO on verl, SFT, merge."""
