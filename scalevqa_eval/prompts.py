@@ -151,7 +151,8 @@ def build_prompt(
     text = question_text(question)
     if style.suffix:
         text = f"{text}\n{style.suffix}"
-    parts = (*(image(view) for view in question.views), TextPart(text))
+    images = [image(view) for view in question.views]
+    parts: tuple[TextPart | ImagePart, ...] = (*images, TextPart(text))
     if sampling.logprobs:
         sampling = replace(sampling, max_tokens=1)
     return Prompt(
