@@ -1,0 +1,29 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache; all tests of a worker share one."""
+    base = tmp_path_factory.getbasetemp() / "scalevqa-cache"
+    monkeypatch.setenv("SCALEVQA_CACHE", str(base))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The directory of real data; the test is skipped, or fails on CI, where it is missing."""
+    path = Path(os.environ.get("SCALEVQA_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        reason = f"real data is missing: no directory {path} (set SCALEVQA_SHARED_DATA)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
