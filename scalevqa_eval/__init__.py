@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scalevqa_eval.audit import audit as audit
     from scalevqa_eval.benchmark import load_benchmark as load_benchmark
     from scalevqa_eval.errors import ScaleVQAError as ScaleVQAError
+    from scalevqa_eval.evaluation import Evaluation as Evaluation
     from scalevqa_eval.extraction import Extraction as Extraction
     from scalevqa_eval.extraction import extract_answer as extract_answer
     from scalevqa_eval.models import Model as Model
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Benchmark": "questions",
+    "Evaluation": "evaluation",
     "Extraction": "extraction",
     "Model": "models",
     "Outcome": "outcomes",

@@ -82,7 +82,7 @@ class Model(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Free connections, processes and memory. Called once, at the end."""
+        """Free connections, processes and memory; a later `reply` may open them again."""
         ...
 
 
