@@ -1,0 +1,31 @@
+"""The one home of all statistics: intervals, paired tests, ranks, chance, power.
+
+Imports numpy and scipy: import it inside functions where start-up time matters.
+"""
+
+from scalevqa_eval.statistics.bootstrap import bootstrap_interval as bootstrap_interval
+from scalevqa_eval.statistics.bootstrap import bootstrap_means as bootstrap_means
+from scalevqa_eval.statistics.bootstrap import cluster_weights as cluster_weights
+from scalevqa_eval.statistics.chance import chance_corrected as chance_corrected
+from scalevqa_eval.statistics.chance import chance_test as chance_test
+from scalevqa_eval.statistics.chance import detectable_accuracy as detectable_accuracy
+from scalevqa_eval.statistics.chance import detectable_difference as detectable_difference
+from scalevqa_eval.statistics.chance import poisson_binomial as poisson_binomial
+from scalevqa_eval.statistics.intervals import Clusters as Clusters
+from scalevqa_eval.statistics.intervals import Interval as Interval
+from scalevqa_eval.statistics.intervals import cluster_codes as cluster_codes
+from scalevqa_eval.statistics.intervals import cluster_interval as cluster_interval
+from scalevqa_eval.statistics.intervals import group as group
+from scalevqa_eval.statistics.intervals import macro_average as macro_average
+from scalevqa_eval.statistics.intervals import proportion_limits as proportion_limits
+from scalevqa_eval.statistics.intervals import wilson as wilson
+from scalevqa_eval.statistics.paired import benjamini_hochberg as benjamini_hochberg
+from scalevqa_eval.statistics.paired import difference_error as difference_error
+from scalevqa_eval.statistics.paired import difference_interval as difference_interval
+from scalevqa_eval.statistics.paired import holm as holm
+from scalevqa_eval.statistics.paired import mcnemar as mcnemar
+from scalevqa_eval.statistics.paired import permutation_test as permutation_test
+from scalevqa_eval.statistics.paired import sign_flip as sign_flip
+from scalevqa_eval.statistics.ranks import Rank as Rank
+from scalevqa_eval.statistics.ranks import rank_intervals as rank_intervals
+from scalevqa_eval.statistics.ranks import rank_intervals_binomial as rank_intervals_binomial

@@ -1,0 +1,265 @@
+"""Intervals for accuracies of questions that come in clusters (slides, patients, pages).
+
+Questions of one slide stand or fall together, so that n questions tell less than n independent
+ones. Everything here takes one score per question and one cluster label per question. How well
+the intervals cover was simulated: see docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Array = npt.NDArray[np.float64]
+
+FEWEST_CLUSTERS = 5
+"""With fewer clusters the spread between them cannot be estimated: each counts as one answer."""
+
+_LOWEST_DESIGN_EFFECT = 0.25  # clusters that agree by luck must not make the interval vanish
+_TAIL = 0.75  # lengthens the side of the long tail; chosen by simulation (docs/statistics.md)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An interval and how it was found."""
+
+    low: float
+    high: float
+    method: str
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Scores added up by cluster: `sums`, `squares` (of the scores) and `sizes`, each (..., G)."""
+
+    sums: Array
+    squares: Array
+    sizes: Array
+
+    @property
+    def count(self) -> int:
+        return int(self.sizes.shape[-1])
+
+
+def group(scores: Iterable[float], clusters: Sequence[Hashable | None]) -> Clusters:
+    """Add scores up by cluster; a question whose cluster is None is a cluster of its own.
+
+    Raises ValueError if there are not as many clusters as scores.
+    """
+    values = np.asarray(list(scores), dtype=np.float64)
+    codes = cluster_codes(clusters)
+    if len(codes) != len(values):
+        raise ValueError(f"{len(values)} scores, but {len(codes)} cluster labels")
+    return Clusters(
+        np.bincount(codes, weights=values).astype(np.float64),
+        np.bincount(codes, weights=values * values).astype(np.float64),
+        np.bincount(codes).astype(np.float64),
+    )
+
+
+def cluster_codes(clusters: Sequence[Hashable | None]) -> npt.NDArray[np.intp]:
+    """Numbers 0 … G - 1 for labels, in order of first appearance; each None gets its own."""
+    seen: dict[Hashable, int] = {}
+    codes = np.empty(len(clusters), dtype=np.intp)
+    fresh = 0
+    for index, label in enumerate(clusters):
+        if label is None:
+            codes[index], fresh = fresh, fresh + 1
+        elif label in seen:
+            codes[index] = seen[label]
+        else:
+            codes[index] = seen[label] = fresh
+            fresh += 1
+    return codes
+
+
+def wilson(correct: float, n: float, level: float = 0.95) -> Interval:
+    """Wilson's score interval for `correct` of `n` independent answers; [0, 1] for n = 0.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22 (1927).
+    """
+    if n <= 0:
+        return Interval(0.0, 1.0, "no questions")
+    low, high = _score_limits(correct / n, n, float(stats.norm.ppf((1 + level) / 2)))
+    return Interval(float(low), float(high), "Wilson")
+
+
+def _score_limits(p: Any, n: Any, quantile: Any) -> tuple[Any, Any]:
+    z2 = quantile * quantile / n
+    middle = (p + z2 / 2) / (1 + z2)
+    half = np.sqrt(z2 * p * (1 - p) + z2 * z2 / 4) / (1 + z2)
+    # At p = 0 and p = 1 the limit is exact; rounding must not move it.
+    low = np.where(p <= 0, 0.0, np.clip(middle - half, 0.0, 1.0))
+    return low, np.where(p >= 1, 1.0, np.clip(middle + half, 0.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class RobustMean:
+    """A mean over all questions with its cluster-robust variance; arrays of shape (...)."""
+
+    mean: Array
+    variance: Array
+    freedom: Array
+    skewness: Array
+
+
+def robust_mean(data: Clusters) -> RobustMean:
+    """The mean, its CR2 variance, Satterthwaite's degrees of freedom, and the sums' skewness.
+
+    The degrees of freedom are G - 1 for equal clusters and fewer for unequal ones; the working
+    model for them is an exchangeable correlation estimated by analysis of variance (Bell and
+    McCaffrey, Survey Methodology 28 (2002); Imbens and Kolesár, Rev. Econ. Stat. 98 (2016)).
+    Needs two clusters or more. Time and memory grow linearly with the clusters.
+    """
+    sums, sizes = data.sums, data.sizes
+    count, total = data.count, sizes.sum(-1)
+    mean = sums.sum(-1) / total
+    share = sizes / total
+    scale = 1.0 / (1.0 - share)
+    residual = sums - mean[..., None] * sizes
+    variance = (scale * residual**2).sum(-1) / total**2
+
+    freedom = _satterthwaite(sizes, scale, share, _correlation(data, mean))
+    second = (residual**2).mean(-1)
+    safe = np.where(second > 0, second, 1.0)
+    skewness = np.where(second > 0, (residual**3).mean(-1) / safe**1.5, 0.0)
+    return RobustMean(mean, variance, np.clip(freedom, 1.0, count - 1.0), skewness)
+
+
+def _correlation(data: Clusters, mean: Array) -> Array:
+    """The intra-cluster correlation by analysis of variance, cut to [0, 1]."""
+    sizes, count, total = data.sizes, data.count, float(data.sizes.sum(-1))
+    if total <= count:
+        return np.zeros_like(mean)
+    own = data.sums / sizes
+    between = (sizes * (own - mean[..., None]) ** 2).sum(-1) / (count - 1)
+    within = np.maximum((data.squares - sizes * own**2).sum(-1), 0.0) / (total - count)
+    typical = (total - (sizes**2).sum() / total) / (count - 1)
+    spread = between + (typical - 1) * within
+    safe = np.where(spread > 0, spread, 1.0)
+    return np.clip(np.where(spread > 0, (between - within) / safe, 0.0), 0.0, 1.0)
+
+
+def _satterthwaite(sizes: Array, scale: Array, share: Array, correlation: Array) -> Array:
+    """trace(M)² / trace(M²) of the residual cluster sums' covariance M, without building it.
+
+    M = S^½ (D - c d' - d c' + c c' T) S^½ with d the variances of the sums, T their total, c the
+    clusters' shares and S the CR2 scale; all but D has rank two, so that both traces are sums.
+    """
+    d = sizes * (1 + (sizes - 1) * correlation[..., None])
+    total = d.sum(-1)
+    cc = (scale * share**2).sum(-1)
+    dd = (scale * d**2).sum(-1)
+    cd = (scale * share * d).sum(-1)
+    low_rank = -2 * share * d + share**2 * total[..., None]
+    trace = (scale * (d + low_rank)).sum(-1)
+    square = 2 * cc * dd + 2 * cd**2 + cc**2 * total**2 - 4 * total * cc * cd
+    square = square + (scale**2 * ((d + low_rank) ** 2 - low_rank**2)).sum(-1)
+    safe = np.where(square > 0, square, 1.0)
+    return np.where(square > 0, trace**2 / safe, 1.0)
+
+
+def proportion_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array, str]:
+    """Limits of shape (...) for the mean of scores in [0, 1], and the method's name.
+
+    Five clusters or more: cluster-robust (CR2) on the logit scale with t, the side of the long
+    tail lengthened by the skewness of the clusters' sums. One question a cluster: Wilson. Fewer
+    than five clusters: Wilson with each cluster counted as one answer. Nothing or everything
+    right: Wilson's formula with the t quantile, for no spread is seen that could be estimated.
+    """
+    total = data.sizes.sum(-1)
+    if not data.count or total <= 0:
+        shape = data.sums.shape[:-1]
+        return np.zeros(shape), np.ones(shape), "no questions"
+    p = np.clip(data.sums.sum(-1) / total, 0.0, 1.0)
+    z = stats.norm.ppf((1 + level) / 2)
+    if bool((data.sizes == 1).all()):
+        return *_score_limits(p, total, z), "Wilson"
+    if data.count < FEWEST_CLUSTERS:
+        method = f"Wilson, {data.count} cluster{'s' * (data.count > 1)} as one answer each"
+        return *_score_limits(p, data.count, z), method
+
+    fit = robust_mean(data)
+    t = stats.t.ppf((1 + level) / 2, fit.freedom)
+    binomial = p * (1 - p)
+    mixed = binomial > 0
+    safe = np.where(mixed, binomial, 0.25)
+    variance = np.maximum(fit.variance, _LOWEST_DESIGN_EFFECT * safe / total)
+    half = t * np.sqrt(variance) / safe
+    longer = 1 + _TAIL * fit.skewness**2 / data.count
+    inner = np.where(mixed, p, 0.5)
+    logit = np.log(inner / (1 - inner))
+    below = _expit(logit - half * np.where(fit.skewness < 0, longer, 1.0))
+    above = _expit(logit + half * np.where(fit.skewness > 0, longer, 1.0))
+    edge_low, edge_high = _score_limits(p, total, t)
+    low, high = np.where(mixed, below, edge_low), np.where(mixed, above, edge_high)
+    return low, high, f"cluster-robust logit, t, {data.count} clusters"
+
+
+def _expit(x: Array) -> Array:
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -700.0, 700.0)))
+
+
+def cluster_interval(
+    scores: Iterable[float], clusters: Sequence[Hashable | None], level: float = 0.95
+) -> Interval:
+    """Interval for the mean of scores in [0, 1] (accuracy, token F1), clustered.
+
+    Never of width 0 and never NaN; `proportion_limits` says which method is used when. Raises
+    ValueError for scores outside [0, 1].
+    """
+    values = np.asarray(list(scores), dtype=np.float64)
+    if not bool(((values >= 0) & (values <= 1)).all()):
+        raise ValueError("scores must lie between 0 and 1")
+    low, high, method = proportion_limits(group(values, clusters), level)
+    return Interval(float(low), float(high), method)
+
+
+def macro_average(
+    scores: Iterable[float],
+    clusters: Sequence[Hashable | None],
+    strata: Sequence[Hashable],
+    level: float = 0.95,
+) -> tuple[float, Interval]:
+    """The unweighted mean of the strata's means, with a clustered interval.
+
+    Each question weighs 1 / (strata · questions of its stratum); the clusters' weighted residual
+    sums give the variance (linearisation), t on clusters - 1, on the logit scale.
+    """
+    values = np.asarray(list(scores), dtype=np.float64)
+    if not len(values):
+        return float("nan"), Interval(0.0, 1.0, "no questions")
+    stratum = cluster_codes(strata)
+    codes = cluster_codes(clusters)
+    n = np.bincount(stratum)
+    means = np.bincount(stratum, weights=values) / n
+    mean = float(means.mean())
+    count = int(codes.max()) + 1
+    z = float(stats.norm.ppf((1 + level) / 2))
+    if count < FEWEST_CLUSTERS:
+        low, high = _score_limits(mean, count, z)
+        return mean, Interval(
+            float(low), float(high), f"Wilson, {count} clusters as one answer each"
+        )
+    weight = 1.0 / (len(n) * n[stratum])
+    sums = np.bincount(codes, weights=weight * (values - means[stratum]))
+    variance = float((sums**2).sum()) * count / (count - 1)
+    t = float(stats.t.ppf((1 + level) / 2, count - 1))
+    binomial = mean * (1 - mean)
+    if binomial <= 0:
+        low, high = _score_limits(mean, len(values), t)
+        return mean, Interval(float(low), float(high), f"Wilson with t, {count} clusters")
+    variance = max(variance, _LOWEST_DESIGN_EFFECT * binomial * float((weight**2).sum()))
+    half = t * variance**0.5 / binomial
+    logit = np.log(mean / (1 - mean))
+    low, high = _expit(logit - half), _expit(logit + half)
+    return mean, Interval(float(low), float(high), f"cluster-robust logit, t, {count} clusters")

@@ -1,0 +1,159 @@
+"""Two sets of answers to the same questions: differences and tests, clustered by slide."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from scalevqa_eval.statistics.intervals import (
+    FEWEST_CLUSTERS,
+    Array,
+    Interval,
+    cluster_codes,
+    group,
+    robust_mean,
+)
+
+_EXACT = 14  # up to 2^14 sign patterns are enumerated
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided McNemar p-value from the two counts of discordant pairs; 1 without any."""
+    pairs = only_first + only_second
+    return float(stats.binomtest(only_first, pairs, 0.5).pvalue) if pairs else 1.0
+
+
+def difference_interval(
+    first: Iterable[float],
+    second: Iterable[float],
+    clusters: Sequence[Hashable | None],
+    level: float = 0.95,
+) -> Interval:
+    """Interval for mean(first) - mean(second), paired by question and clustered.
+
+    Cluster-robust (CR2) with t. Without discordant pairs, or if their spread over clusters is
+    nought: Agresti and Min's interval for paired proportions (Stat. Med. 24 (2005)). With fewer
+    than five clusters the same with each cluster counted as one pair.
+    """
+    a, b = _pair(first, second)
+    if not len(a):
+        return Interval(-1.0, 1.0, "no questions")
+    difference = a - b
+    data = group(difference, clusters)
+    if data.count < FEWEST_CLUSTERS:
+        low, high = _agresti_min(difference, data.count, level)
+        return Interval(low, high, f"Agresti-Min, {data.count} clusters as one pair each")
+    fit = robust_mean(data)
+    if fit.variance <= 0 or not difference.any():
+        low, high = _agresti_min(difference, len(difference), level)
+        return Interval(low, high, "Agresti-Min")
+    half = float(stats.t.ppf((1 + level) / 2, fit.freedom) * np.sqrt(fit.variance))
+    mean = float(fit.mean)
+    low, high = max(mean - half, -1.0), min(mean + half, 1.0)
+    return Interval(low, high, f"cluster-robust, t, {data.count} clusters")
+
+
+def difference_error(
+    first: Iterable[float], second: Iterable[float], clusters: Sequence[Hashable | None]
+) -> tuple[float, float]:
+    """Standard error of the paired difference and its degrees of freedom, for power.
+
+    Without spread (or with fewer than five clusters) the error of Agresti and Min's interval.
+    """
+    a, b = _pair(first, second)
+    data = group(a - b, clusters)
+    if not len(a):
+        return float("inf"), 1.0
+    if data.count >= FEWEST_CLUSTERS:
+        fit = robust_mean(data)
+        if fit.variance > 0:
+            return float(np.sqrt(fit.variance)), float(fit.freedom)
+    n = len(a) if data.count >= FEWEST_CLUSTERS else data.count
+    low, high = _agresti_min(a - b, n, 0.95, clip=False)
+    return (high - low) / (2 * 1.959963984540054), float("inf")
+
+
+def _agresti_min(
+    difference: Array, n: float, level: float, *, clip: bool = True
+) -> tuple[float, float]:
+    """Half a pair is added to each cell of the table of n pairs, then Wald."""
+    share = n / len(difference)
+    gained = (np.maximum(difference, 0).sum() * share + 0.5) / (n + 2)
+    lost = (np.maximum(-difference, 0).sum() * share + 0.5) / (n + 2)
+    middle = gained - lost
+    half = stats.norm.ppf((1 + level) / 2) * np.sqrt((gained + lost - middle**2) / (n + 2))
+    low, high = float(middle - half), float(middle + half)
+    return (max(low, -1.0), min(high, 1.0)) if clip else (low, high)
+
+
+def permutation_test(
+    first: Iterable[float],
+    second: Iterable[float],
+    clusters: Sequence[Hashable | None],
+    *,
+    draws: int = 9999,
+    seed: int = 0,
+) -> float:
+    """Two-sided p-value of the difference when the two are exchanged within whole clusters.
+
+    All sign patterns are counted if 14 or fewer clusters have a difference; else `draws` random
+    ones, p = (1 + as large) / (1 + draws). Valid for any correlation within clusters, given that
+    under the null hypothesis each cluster's difference is as likely with the other sign.
+    """
+    a, b = _pair(first, second)
+    codes = cluster_codes(clusters)
+    if len(codes) != len(a):
+        raise ValueError(f"{len(a)} scores, but {len(codes)} cluster labels")
+    if not len(a):
+        return 1.0
+    sums = np.bincount(codes, weights=a - b).astype(np.float64)
+    return float(sign_flip(sums[None, :], draws=draws, seed=seed)[0])
+
+
+def sign_flip(sums: Array, *, draws: int = 9999, seed: int = 0) -> Array:
+    """`permutation_test` on cluster sums (rows, G): one p-value a row, the same signs for all."""
+    observed = np.abs(sums.sum(1))
+    tolerance = 1e-9 * (1 + observed)  # equal sums must not differ by rounding
+    active = sums[:, (sums != 0).any(0)]
+    if active.shape[1] <= _EXACT:
+        patterns = np.arange(2 ** active.shape[1], dtype=np.int64)[:, None]
+        signs = 1.0 - 2.0 * ((patterns >> np.arange(active.shape[1])) & 1)
+        flipped = np.abs(active @ signs.T)
+        as_large: Array = (flipped >= (observed - tolerance)[:, None]).mean(1)
+        return as_large
+    random = np.random.Generator(np.random.PCG64(seed))
+    reached = np.ones(len(sums))
+    block = max(1, 4_000_000 // active.shape[1])
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        signs = np.where(random.random((rows, active.shape[1])) < 0.5, -1.0, 1.0)
+        flipped = np.abs(active @ signs.T)
+        reached += (flipped >= (observed - tolerance)[:, None]).sum(1)
+    return reached / (draws + 1)
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for the false discovery rate."""
+    if not p_values:
+        return []
+    return [float(p) for p in stats.false_discovery_control(np.asarray(p_values), method="bh")]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for the family-wise error rate (Holm, Scand. J. Stat. 6 (1979))."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in adjusted]
+
+
+def _pair(first: Iterable[float], second: Iterable[float]) -> tuple[Array, Array]:
+    a = np.asarray(list(first), dtype=np.float64)
+    b = np.asarray(list(second), dtype=np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"{len(a)} scores cannot be paired with {len(b)}")
+    return a, b

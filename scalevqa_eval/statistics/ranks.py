@@ -1,0 +1,78 @@
+"""How sure a model's place in a table is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from scalevqa_eval.statistics.bootstrap import bootstrap_means
+from scalevqa_eval.statistics.intervals import Array, cluster_codes
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A place (1 is best; equal accuracies share the better one) with its interval."""
+
+    rank: int
+    low: int
+    high: int
+    method: str
+
+
+def rank_intervals(
+    scores: npt.ArrayLike,
+    clusters: Sequence[Hashable | None],
+    level: float = 0.95,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> list[Rank]:
+    """Ranks of runs on the same questions: `scores` (runs, questions), clusters resampled."""
+    values = np.asarray(scores, dtype=np.float64)
+    codes = cluster_codes(clusters)
+    if values.ndim != 2 or values.shape[1] != len(codes):
+        raise ValueError("scores need one row a run and one column a question")
+    count = int(codes.max()) + 1
+    sums = np.stack([np.bincount(codes, weights=row) for row in values]).astype(np.float64)
+    sizes = np.bincount(codes).astype(np.float64)
+    means = bootstrap_means(sums, sizes, draws, seed)
+    return _ranks(values.mean(1), means, level, f"cluster bootstrap, {count} clusters")
+
+
+def rank_intervals_binomial(
+    correct: Sequence[Sequence[int]],
+    n: Sequence[Sequence[int]],
+    level: float = 0.95,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> list[Rank]:
+    """Ranks from counts alone: `correct` and `n` are (models, dimensions).
+
+    Each count is redrawn from its own binomial. The models' answers are treated as independent
+    of each other and the questions as independent too, for the records are not there: pairing
+    would make these intervals narrower, clusters wider.
+    """
+    k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    random = np.random.Generator(np.random.PCG64(seed))
+    drawn = stats.binom.ppf(random.random((draws, *k.shape)), total, k / np.maximum(total, 1))
+    means = np.nan_to_num(drawn).sum(2) / total.sum(1)
+    return _ranks(k.sum(1) / total.sum(1), means, level, "binomial bootstrap")
+
+
+def _ranks(observed: Array, resampled: Array, level: float, method: str) -> list[Rank]:
+    """Rounding hides differences that are none (sums in another order)."""
+    places = stats.rankdata(-np.round(observed, 12), method="min").astype(int)
+    drawn = stats.rankdata(-np.round(resampled, 12), method="min", axis=1)
+    ends = np.quantile(
+        drawn, [(1 - level) / 2, (1 + level) / 2], axis=0, method="inverted_cdf"
+    ).astype(int)
+    # A percentile interval can miss the observed place when many share it.
+    return [
+        Rank(int(place), min(int(low), int(place)), max(int(high), int(place)), method)
+        for place, low, high in zip(places, ends[0], ends[1], strict=True)
+    ]
