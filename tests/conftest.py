@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# The fixture `server`: a loopback server that speaks the providers' wire formats.
+pytest_plugins = ["loopback"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
