@@ -1,0 +1,330 @@
+"""Lays out a schematic piece of tissue in micrometres, from twelve yes-or-no findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+Floats = NDArray[np.float64]
+
+SCENE = 1600.0
+MAGNIFICATIONS = {"low": "10x", "mid": "40x", "high": "200x"}
+# The first four are seen at low power, the next four in the high view; the last four place a
+# vessel in the low view and a mucin pool in the mid view.
+FINDINGS = (
+    "glands",
+    "dense_stroma",
+    "clusters",
+    "necrosis",
+    "large_nuclei",
+    "pigment",
+    "lymphocytes",
+    "mitoses",
+    "vessel_lower",
+    "vessel_right",
+    "pool_lower",
+    "pool_right",
+)
+
+_RASTER = 448
+_WAVES = np.arange(2, 6)
+_STROMA, _EPITHELIUM, _EMPTY, _NECROSIS, _CLUSTER = range(5)
+_LABELS = {
+    "epithelium": _EPITHELIUM,
+    "lumen": _EMPTY,
+    "necrosis": _NECROSIS,
+    "cluster": _CLUSTER,
+    "vessel-wall": _EMPTY,
+    "blood": _EMPTY,
+    "mucin": _EMPTY,
+    "mucin-strand": _EMPTY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stain:
+    """How a slide was stained and lit: strengths near 1, `hue` shifts the haematoxylin."""
+
+    haematoxylin: float
+    eosin: float
+    hue: tuple[float, float, float]
+    light: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A square part of a scene: left, top and side in µm."""
+
+    x: float
+    y: float
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A filled outline, (n, 2) in µm."""
+
+    kind: str
+    outline: Floats
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        (left, top), (right, bottom) = self.outline.min(axis=0), self.outline.max(axis=0)
+        return float(left), float(top), float(right), float(bottom)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Shapes from back to front, and nuclei: centres, half axes and turn; µm and radians."""
+
+    stain: Stain
+    stroma: str
+    shapes: tuple[Shape, ...]
+    fibres: Floats
+    nuclei: Floats
+    radii: Floats
+    angles: Floats
+    kinds: NDArray[np.intp]
+    granules: Floats
+    cloud: Floats
+    windows: Mapping[str, Window]
+
+
+def draw_stain(rng: np.random.Generator) -> Stain:
+    """A slide's own stain, within what laboratories differ by."""
+    light = 1 - rng.uniform(0.0, 0.06, 3)
+    hue = rng.uniform(-0.07, 0.07, 3)
+    return Stain(
+        haematoxylin=float(rng.uniform(0.85, 1.2)),
+        eosin=float(rng.uniform(0.85, 1.15)),
+        hue=(float(hue[0]), float(hue[1]), float(hue[2])),
+        light=(float(light[0]), float(light[1]), float(light[2])),
+    )
+
+
+def lay_out(findings: Mapping[str, bool], stain: Stain, rng: np.random.Generator) -> Scene:
+    """A scene that shows exactly these findings; each name of FINDINGS must be given."""
+    centres, radii = _lobules(findings["glands"], rng)
+    windows = _windows(centres, radii, findings["glands"], rng)
+    shapes = _shapes(findings, centres, radii, windows, rng)
+    raster = _rasterise(shapes)
+    nuclei, half_axes, angles, kinds = _nuclei(findings, raster, windows["high"], rng)
+    granules = _granules(windows["high"], rng) if findings["pigment"] else np.zeros((0, 3))
+    return Scene(
+        stain=stain,
+        stroma="stroma-dense" if findings["dense_stroma"] else "stroma-loose",
+        shapes=shapes,
+        fibres=_fibres(windows["mid"], findings["dense_stroma"], rng),
+        nuclei=nuclei,
+        radii=half_axes,
+        angles=angles,
+        kinds=kinds,
+        granules=granules,
+        cloud=rng.normal(0, 0.05, (40, 40)),
+        windows=windows,
+    )
+
+
+def _blob(
+    centre: Floats, radius: float, rng: np.random.Generator, ragged: float = 0.12, sides: int = 40
+) -> Floats:
+    """A closed wavy outline around a centre."""
+    turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    phases = rng.uniform(0, 2 * np.pi, 4)
+    swing = np.sin(turn[:, None] * _WAVES + phases) @ (1 / _WAVES)
+    reach = radius * (1 + ragged * 2 * swing)
+    outline: Floats = centre + reach[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return outline
+
+
+def _lobules(glands: bool, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Centres and radii of glands, or of the broad nests of a solid growth."""
+    pitch = 165.0 if glands else 250.0
+    steps = np.arange(-0.5, SCENE / pitch + 1) * pitch
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1)
+    grid[1::2, :, 0] += pitch / 2
+    centres = grid.reshape(-1, 2)
+    centres = centres + rng.uniform(-0.13, 0.13, centres.shape) * pitch
+    spread = (0.36, 0.45) if glands else (0.46, 0.54)
+    return centres, rng.uniform(*spread, len(centres)) * pitch
+
+
+def _windows(
+    centres: Floats, radii: Floats, glands: bool, rng: np.random.Generator
+) -> dict[str, Window]:
+    """The low view shows all; the high view falls on the epithelium nearest the middle."""
+    middle = SCENE / 2 + rng.uniform(-100, 100, 2)
+    nearest = int(((centres - middle) ** 2).sum(axis=1).argmin())
+    angle = rng.uniform(0, 2 * np.pi)
+    offset = radii[nearest] * (0.78 if glands else 0.35)
+    focus = centres[nearest] + offset * np.array([np.cos(angle), np.sin(angle)])
+    mid = focus + rng.uniform(-14, 14, 2) - 200
+    high = focus - 40
+    return {
+        "low": Window(0.0, 0.0, SCENE),
+        "mid": Window(float(mid[0]), float(mid[1]), 400.0),
+        "high": Window(float(high[0]), float(high[1]), 80.0),
+    }
+
+
+def _shapes(
+    findings: Mapping[str, bool],
+    centres: Floats,
+    radii: Floats,
+    windows: Mapping[str, Window],
+    rng: np.random.Generator,
+) -> tuple[Shape, ...]:
+    shapes: list[Shape] = []
+    for centre, radius in zip(centres, radii, strict=True):
+        outline = _blob(centre, radius, rng, ragged=0.14)
+        shapes.append(Shape("epithelium", outline))
+        if findings["glands"]:
+            inner = centre + (outline - centre) * rng.uniform(0.48, 0.58)
+            shapes.append(Shape("lumen", inner))
+    vessel = _corner(findings["vessel_lower"], findings["vessel_right"]) * rng.uniform(460, 540, 2)
+    # Necrosis and clusters keep to sides where neither the vessel nor the closer views are.
+    corners = [np.array([x, y]) for x in (-1, 1) for y in (-1, 1)]
+    free = [corner for corner in corners if not (np.sign(vessel) == corner).all()]
+    order = rng.permutation(3)
+    if findings["necrosis"]:
+        centre = SCENE / 2 + free[order[0]] * rng.uniform(470, 540, 2)
+        shapes.append(Shape("necrosis", _blob(centre, rng.uniform(320, 350), rng, 0.12)))
+    if findings["clusters"]:
+        for corner in (free[order[1]], free[order[2]]):
+            for _ in range(3):
+                centre = SCENE / 2 + corner * rng.uniform(320, 720, 2)
+                shapes.append(Shape("cluster", _blob(centre, rng.uniform(75, 100), rng, 0.15)))
+    wall = _blob(SCENE / 2 + vessel, rng.uniform(125, 150), rng, 0.06)
+    middle = wall.mean(axis=0)
+    shapes.append(Shape("vessel-wall", wall))
+    shapes.append(Shape("blood", middle + (wall - middle) * 0.74))
+    mid = windows["mid"]
+    pool = np.array([mid.x, mid.y]) + 200
+    pool = pool + _corner(findings["pool_lower"], findings["pool_right"]) * rng.uniform(105, 125, 2)
+    shapes.append(Shape("mucin", _blob(pool, rng.uniform(48, 56), rng, 0.10)))
+    for _ in range(4):
+        shapes.append(Shape("mucin-strand", _strand(pool, rng)))
+    return tuple(shapes)
+
+
+def _corner(lower: bool, right: bool) -> Floats:
+    return np.array([1.0 if right else -1.0, 1.0 if lower else -1.0])
+
+
+def _strand(centre: Floats, rng: np.random.Generator) -> Floats:
+    start, stop = centre + rng.uniform(-28, 28, (2, 2))
+    across = np.array([start[1] - stop[1], stop[0] - start[0]])
+    across = across / max(float(np.hypot(*across)), 1.0)
+    middle = (start + stop) / 2 + across * rng.uniform(-8, 8)
+    return np.array([start, middle + 1.4 * across, stop, middle - 1.4 * across])
+
+
+def _rasterise(shapes: tuple[Shape, ...]) -> NDArray[np.uint8]:
+    """Which kind of tissue lies where, (448, 448)."""
+    picture = Image.new("L", (_RASTER, _RASTER), _STROMA)
+    draw = ImageDraw.Draw(picture)
+    for shape in shapes:
+        points = shape.outline * (_RASTER / SCENE)
+        draw.polygon(points.ravel().tolist(), fill=_LABELS[shape.kind])
+    return np.asarray(picture)
+
+
+def _jittered(pitch: float, rng: np.random.Generator) -> Floats:
+    steps = np.arange(pitch / 2, SCENE, pitch)
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1)
+    grid[1::2, :, 0] += pitch / 2
+    points = grid.reshape(-1, 2)
+    points = points + rng.uniform(-0.27, 0.27, points.shape) * pitch
+    return points[(points < SCENE).all(axis=1)]
+
+
+def _labels(points: Floats, raster: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    cells = np.clip((points * (_RASTER / SCENE)).astype(np.intp), 0, _RASTER - 1)
+    return raster[cells[:, 1], cells[:, 0]]
+
+
+def _nuclei(
+    findings: Mapping[str, bool],
+    raster: NDArray[np.uint8],
+    high: Window,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
+    """Centres, half axes, turns and kinds (indices of demo_drawing.NUCLEI) of all nuclei."""
+    large = findings["large_nuclei"]
+    points = _jittered(18.5 if large else 12.0, rng)
+    label = _labels(points, raster)
+    keep = label == _EPITHELIUM
+    # Stroma has few spindle cells, dead tissue hardly any nucleus.
+    keep |= (label == _STROMA) & (rng.random(len(points)) < 0.22)
+    keep |= (label == _NECROSIS) & (rng.random(len(points)) < 0.02)
+    points, label = points[keep], label[keep]
+    kinds = np.where(label == _EPITHELIUM, 0, 1)
+    size = rng.normal(6.6 if large else 3.5, 0.9 if large else 0.25, len(points)).clip(2.8, 8.4)
+    radii = np.stack([size * rng.uniform(1.0, 1.25, len(points)), size * 0.88], axis=1)
+    radii[kinds == 1] = np.array([5.0, 1.5])
+    if findings["mitoses"]:
+        kinds[(kinds == 0) & (rng.random(len(points)) < 0.02)] = 3
+        _divide(points, kinds, high, rng)
+
+    small = _jittered(9.0, rng)
+    packed = small[_labels(small, raster) == _CLUSTER]
+    groups = [packed]
+    if findings["lymphocytes"]:
+        spots = _spread(high, 9, 15.0, rng)
+        apart = np.hypot(*(points[:, None] - spots).transpose(2, 0, 1)).min(axis=1)
+        kept = (apart > 6.5) | (kinds == 3)
+        points, radii, kinds = points[kept], radii[kept], kinds[kept]
+        groups.append(spots)
+    lymphocytes = np.concatenate(groups)
+    round_ = np.repeat(rng.uniform(3.0, 3.7, (len(lymphocytes), 1)), 2, axis=1)
+    points = np.concatenate([points, lymphocytes])
+    radii = np.concatenate([radii, round_])
+    kinds = np.concatenate([kinds, np.full(len(lymphocytes), 2)])
+    return points, radii, rng.uniform(0, np.pi, len(points)), kinds.astype(np.intp)
+
+
+def _divide(
+    points: Floats, kinds: NDArray[np.intp], high: Window, rng: np.random.Generator
+) -> None:
+    """Turns three epithelial nuclei well inside the high view into mitotic figures."""
+    centre = np.array([high.x, high.y]) + high.size / 2
+    reach = np.abs(points - centre).max(axis=1)
+    inside = np.flatnonzero((reach < high.size / 2 - 9) & (kinds == 0))
+    kinds[rng.permutation(inside)[:3]] = 3
+
+
+def _spread(high: Window, count: int, gap: float, rng: np.random.Generator) -> Floats:
+    """Points inside the high view, `gap` µm or more apart (fewer than `count` if crowded)."""
+    found: list[Floats] = []
+    for point in rng.uniform(6, high.size - 6, (40 * count, 2)):
+        if len(found) < count and all(np.hypot(*(point - other)) >= gap for other in found):
+            found.append(point)
+    spots: Floats = np.array(found) + np.array([high.x, high.y])
+    return spots
+
+
+def _granules(high: Window, rng: np.random.Generator) -> Floats:
+    """Clumps of brown granules in the high view: x, y, radius."""
+    rows = []
+    for spot in _spread(high, 5, 20.0, rng):
+        for _ in range(11):
+            rows.append([*(spot + rng.normal(0, 2.8, 2)), rng.uniform(0.8, 1.6)])
+    return np.array(rows)
+
+
+def _fibres(mid: Window, dense: bool, rng: np.random.Generator) -> Floats:
+    """Wavy lines through the mid view, (n, 9, 2)."""
+    count = 70 if dense else 22
+    main = rng.uniform(0, np.pi)
+    start = np.array([mid.x, mid.y]) + rng.uniform(-40, mid.size + 40, (count, 2))
+    along = np.linspace(-110, 110, 9)
+    bend = rng.uniform(6, 14, (count, 1)) * np.sin(along / 32 + rng.uniform(0, 6, (count, 1)))
+    angle = main + rng.normal(0, 0.2, (count, 1))
+    x = start[:, :1] + along * np.cos(angle) - bend * np.sin(angle)
+    y = start[:, 1:] + along * np.sin(angle) + bend * np.cos(angle)
+    return np.stack([x, y], axis=-1)
