@@ -1,0 +1,115 @@
+"""A run's summary as a table for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+_NOTABLE = ("unparsed", "truncated", "refused")
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """The per-dimension table: k/n, percent and 95 % interval in each row, then what went wrong.
+
+    Names come from files and are escaped.
+    """
+    place = " ".join(filter(None, (summary["benchmark"], summary["split"])))
+    title = f"{summary['model']} on {place}, {summary['condition']}"
+    table = Table(
+        title=escape(title),
+        caption=escape(_caption(summary)),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="",
+        box=None,
+        pad_edge=False,
+        width=78,
+    )
+    table.add_column("", ratio=1, overflow="ellipsis", no_wrap=True)
+    table.add_column("k/n", justify="right", no_wrap=True)
+    table.add_column("%", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for name, row in summary["by_dimension"].items():
+        table.add_row(escape(name), _fraction(row), percent(row["accuracy"]), span(row["ci"]))
+    table.add_section()
+    micro, macro = summary["micro"], summary["macro"]
+    table.add_row(
+        "all questions (micro)", _fraction(micro), percent(micro["accuracy"]), span(micro["ci"])
+    )
+    if macro["dimensions"] > 1:
+        table.add_row(
+            f"mean of {macro['dimensions']} dimensions (macro)",
+            "",
+            percent(macro["accuracy"]),
+            span(macro["ci"]),
+        )
+    for name, measure in summary.get("measures", {}).items():
+        total = f"{measure['sum']:.1f}/{measure['n']}"
+        table.add_row(
+            escape(f"measure: {name}"), total, percent(measure["mean"]), span(measure["ci"])
+        )
+    return table
+
+
+def _caption(summary: Mapping[str, Any]) -> str:
+    lines = []
+    if not summary["complete"]:
+        lines.append(
+            f"INCOMPLETE: {summary['unanswered']}/{summary['questions']} questions have no answer "
+            f"({summary['errors']} errors); they are in no number above."
+        )
+    if summary["measure"] != "accuracy":
+        lines.append(f"Open questions: right means {summary['measure']}.")
+    chance = summary.get("chance")
+    if chance:
+        lines.append(
+            f"Guessing: {percent(chance['accuracy'])} %; corrected for it: "
+            f"{percent(chance['corrected'])} %."
+        )
+    n, outcomes = summary["n"], summary["outcomes"]
+    odd = [f"{outcomes[name]}/{n} {name}" for name in _NOTABLE if outcomes.get(name)]
+    if odd:
+        lines.append(f"Counted as wrong: {', '.join(odd)}.")
+    if summary["not_applicable"]:
+        lines.append(
+            f"{summary['not_applicable']} questions are not part of this condition (nothing "
+            "left to show)."
+        )
+    lines.append(f"Intervals: {summary['ci_method']}.")
+    spent = _spent(summary)
+    if spent:
+        lines.append(spent)
+    return "\n".join(lines)
+
+
+def _spent(summary: Mapping[str, Any]) -> str:
+    tokens, parts = summary["tokens"], []
+    if tokens["prompt_tokens"] is not None:
+        cached = tokens["cached_tokens"]
+        note = f" ({cached:,} cached)" if cached else ""
+        parts.append(f"tokens {tokens['prompt_tokens']:,} in{note}")
+        parts.append(f"{tokens['completion_tokens'] or 0:,} out")
+    if tokens["prompt_tokens"] is not None:
+        cost = summary["cost"]
+        parts.append("cost unknown (no price)" if cost is None else f"cost ${cost:.2f}")
+    if summary["seconds"] is not None:
+        parts.append(f"{summary['seconds']:.1f} s")
+    return ", ".join(parts)
+
+
+def _fraction(row: Mapping[str, Any]) -> str:
+    return f"{row['correct']}/{row['n']}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal, or a dash."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def span(ends: list[float] | None) -> str:
+    """An interval in percent: `[53.7, 59.8]`."""
+    return "–" if ends is None else f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
