@@ -21,6 +21,7 @@ from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import remote
 from scalevqa_eval.models.protocol import Capabilities, FinishReason, Reply, Usage
 from scalevqa_eval.models.secrets import key_from_environment, mask
+from scalevqa_eval.models.transport import http_client
 from scalevqa_eval.prompts import ImagePart, Prompt
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -128,7 +129,7 @@ class OpenAIModel:
                 base_url=base_url,
                 timeout=timeout,
                 max_retries=0,
-                http_client=remote.http_client(timeout),
+                http_client=http_client(timeout),
             )
 
         self._clients = remote.PerLoop(connect)

@@ -21,9 +21,8 @@ import httpx2
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models.secrets import mask
+from scalevqa_eval.models.transport import ReplyTooLong
 
-# A reply is a few kB; 16 MB is far above any model's longest and bounds what a server can cost.
-MAX_REPLY_BYTES = 16 * 1024 * 1024
 # Divisible by 3, so that pieces of base64 join without padding between them.
 _PIECE = 3 * 64 * 1024
 _MESSAGE_LENGTH = 400
@@ -70,45 +69,6 @@ class Body:
             for start in range(0, len(view), _PIECE):
                 yield binascii.b2a_base64(view[start : start + _PIECE], newline=False)
             yield after
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
-        self._stream = stream
-        self._request = request
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        seen = 0
-        async for chunk in self._stream:
-            seen += len(chunk)
-            if seen > MAX_REPLY_BYTES:
-                message = f"the reply is longer than {MAX_REPLY_BYTES // 2**20} MB"
-                raise httpx2.DecodingError(message, request=self._request)
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-async def _bound_reply(response: httpx2.Response) -> None:
-    stream = response.stream
-    if isinstance(stream, httpx2.AsyncByteStream):
-        response.stream = _BoundedStream(stream, response.request)
-
-
-def http_client(timeout: float) -> httpx2.AsyncClient:
-    """Connections for one SDK client: replies bounded, redirects refused.
-
-    A redirect would carry the key and the images to a place that the user did not name.
-    Replies are asked for uncompressed, so that the bound is on what ends up in memory.
-    """
-    return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(timeout, connect=min(timeout, 30.0), pool=None),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256),
-        follow_redirects=False,
-        headers={"Accept-Encoding": "identity"},
-        event_hooks={"response": [_bound_reply]},
-    )
 
 
 class PerLoop(Generic[T]):
@@ -196,7 +156,7 @@ def connection_error(
 ) -> ModelError:
     """What an SDK raises when there was no whole reply, as ModelError."""
     cause = error.__cause__ or error
-    if isinstance(cause, httpx2.DecodingError):
+    if isinstance(cause, ReplyTooLong):
         return ModelError(mask(f"{engine}: {shorten(str(cause))}", *keys))
     if isinstance(error, TimeoutError) or isinstance(cause, httpx2.TimeoutException):
         return ModelError(

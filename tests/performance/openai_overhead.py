@@ -1,0 +1,184 @@
+"""What sending 1,005 questions with three 400 kB images costs, against a bare aiohttp client.
+
+    python tests/performance/openai_overhead.py [--questions 1005] [--concurrency 64] [--rounds 3]
+
+A loopback server in a process of its own waits 0.2 s before each answer. Each client is a fresh
+process: `adapter` is `openai/` of this package; `bare` is aiohttp, reading the same files,
+building the same bodies and sending them; `resend` is aiohttp sending one ready body again and
+again, the least that any client can cost. Clients take turns, and the medians are printed: CPU
+seconds (user and system, without imports), wall seconds, and the largest resident memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+LOOPBACK = Path(__file__).resolve().parent.parent / "loopback.py"
+TEXT = "Which statement fits all three pictures?\n" + "\n".join(
+    f"({letter}) the {letter.lower()}-th of four statements about the same tissue"
+    for letter in "ABCD"
+)
+Ask = Callable[[int], Awaitable[None]]
+
+
+IMAGES = 150
+
+
+def paths(folder: Path, number: int) -> list[Path]:
+    return [folder / f"{(3 * number + offset) % IMAGES:03d}.jpg" for offset in range(3)]
+
+
+async def in_parallel(ask: Ask, questions: int, concurrency: int) -> None:
+    numbers = iter(range(questions))
+
+    async def worker() -> None:
+        for number in numbers:
+            await ask(number)
+
+    await asyncio.gather(*(worker() for _ in range(concurrency)))
+
+
+async def measure(ask: Ask, questions: int, concurrency: int) -> dict[str, float]:
+    def cpu() -> float:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return used.ru_utime + used.ru_stime
+
+    before, started = cpu(), time.perf_counter()
+    await in_parallel(ask, questions, concurrency)
+    return {
+        "cpu": cpu() - before,
+        "wall": time.perf_counter() - started,
+        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+async def adapter(url: str, folder: Path, questions: int, concurrency: int) -> dict[str, float]:
+    from scalevqa_eval.models import load_model
+    from scalevqa_eval.prompts import ImagePart, Prompt, Sampling, TextPart
+
+    model = load_model("openai/any", base_url=url)
+    options = {letter: letter for letter in "ABCD"}
+
+    def image(path: Path) -> ImagePart:
+        name = hashlib.sha256(path.name.encode()).hexdigest()
+        return ImagePart(path.name, "low", "image/jpeg", 1, 1, name, load=path.read_bytes)
+
+    async def ask(number: int) -> None:
+        parts = (*map(image, paths(folder, number)), TextPart(TEXT))
+        prompt = Prompt(str(number), "Look.", parts, Sampling(), TEXT, options, "all")
+        assert (await model.reply(prompt)).text
+
+    figures = await measure(ask, questions, concurrency)
+    await model.aclose()
+    return figures
+
+
+def plain_body(files: list[Path]) -> bytes:
+    content: list[dict[str, Any]] = []
+    for path in files:
+        data = base64.b64encode(path.read_bytes()).decode()
+        url = {"url": f"data:image/jpeg;base64,{data}", "detail": "high"}
+        content.append({"type": "image_url", "image_url": url})
+    content.append({"type": "text", "text": TEXT})
+    messages = [{"role": "system", "content": "Look."}, {"role": "user", "content": content}]
+    return json.dumps({"model": "any", "messages": messages, "max_tokens": 4096}).encode()
+
+
+async def bare(
+    url: str, folder: Path, questions: int, concurrency: int, resend: bool = False
+) -> dict[str, float]:
+    import aiohttp
+
+    ready = plain_body(paths(folder, 0)) if resend else b""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def ask(number: int) -> None:
+            # Bytes in a wrapper, as aiohttp warns of large bodies that are bare bytes.
+            body = aiohttp.BytesPayload(ready or plain_body(paths(folder, number)))
+            headers = {"Content-Type": "application/json", "Authorization": "Bearer unused"}
+            async with session.post(f"{url}/chat/completions", data=body, headers=headers) as got:
+                assert (await got.json())["choices"][0]["message"]["content"]
+
+        return await measure(ask, questions, concurrency)
+
+
+def client(kind: str, url: str, folder: Path, questions: int, concurrency: int) -> None:
+    if kind == "adapter":
+        figures = asyncio.run(adapter(url, folder, questions, concurrency))
+    else:
+        figures = asyncio.run(bare(url, folder, questions, concurrency, kind == "resend"))
+    print(json.dumps(figures))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--questions", type=int, default=1005)
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--client", nargs=3, metavar=("KIND", "URL", "FOLDER"), help="internal")
+    options = parser.parse_args()
+    if options.client:
+        kind, url, folder = options.client
+        client(kind, url, Path(folder), options.questions, options.concurrency)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(IMAGES):  # nobody decodes them: random bytes serve as pictures
+            Path(folder, f"{number:03d}.jpg").write_bytes(os.urandom(400_000))
+        compare(options, folder)
+
+
+def compare(options: argparse.Namespace, folder: str) -> None:
+    command = [sys.executable, str(LOOPBACK), "--latency", "0.2", "--drop-bodies"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    url = server.stdout.readline().strip()
+    kinds = ("adapter", "bare", "resend")
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    try:
+        for _ in range(options.rounds):
+            for kind in kinds:
+                arguments = ["--client", kind, url, folder]
+                numbers = ["--questions", str(options.questions)]
+                numbers += ["--concurrency", str(options.concurrency)]
+                done = subprocess.run(
+                    [sys.executable, __file__, *arguments, *numbers],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                )
+                found[kind].append(json.loads(done.stdout))
+    finally:
+        server.terminate()
+        server.wait()
+    table = {
+        kind: {
+            name: statistics.median(run[name] for run in runs) for name in ("cpu", "wall", "rss")
+        }
+        for kind, runs in found.items()
+    }
+    print(f"{options.questions} questions x 3 images of 400 kB, {options.concurrency} at once")
+    for kind, row in table.items():
+        ratio = table["adapter"]["cpu"] / row["cpu"]
+        print(
+            f"{kind:8} CPU {row['cpu']:6.2f} s   wall {row['wall']:6.2f} s   "
+            f"memory {row['rss']:5.0f} MB   adapter's CPU is {ratio:.2f}x"
+        )
+
+
+if __name__ == "__main__":
+    main()
