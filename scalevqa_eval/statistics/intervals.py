@@ -135,6 +135,12 @@ def robust_mean(data: Clusters) -> RobustMean:
     return RobustMean(mean, variance, np.clip(freedom, 1.0, count - 1.0), skewness)
 
 
+def tails(fit: RobustMean, count: int) -> tuple[Array, Array]:
+    """Factors by which to lengthen an interval downwards and upwards: the long tail's side."""
+    longer = 1 + _TAIL * fit.skewness**2 / count
+    return np.where(fit.skewness < 0, longer, 1.0), np.where(fit.skewness > 0, longer, 1.0)
+
+
 def _correlation(data: Clusters, mean: Array) -> Array:
     """The intra-cluster correlation by analysis of variance, cut to [0, 1]."""
     sizes, count, total = data.sizes, data.count, float(data.sizes.sum(-1))
@@ -195,11 +201,10 @@ def proportion_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array
     safe = np.where(mixed, binomial, 0.25)
     variance = np.maximum(fit.variance, _LOWEST_DESIGN_EFFECT * safe / total)
     half = t * np.sqrt(variance) / safe
-    longer = 1 + _TAIL * fit.skewness**2 / data.count
+    down, up = tails(fit, data.count)
     inner = np.where(mixed, p, 0.5)
     logit = np.log(inner / (1 - inner))
-    below = _expit(logit - half * np.where(fit.skewness < 0, longer, 1.0))
-    above = _expit(logit + half * np.where(fit.skewness > 0, longer, 1.0))
+    below, above = _expit(logit - down * half), _expit(logit + up * half)
     edge_low, edge_high = _score_limits(p, total, t)
     low, high = np.where(mixed, below, edge_low), np.where(mixed, above, edge_high)
     return low, high, f"cluster-robust logit, t, {data.count} clusters"
@@ -220,7 +225,10 @@ def cluster_interval(
     values = np.asarray(list(scores), dtype=np.float64)
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError("scores must lie between 0 and 1")
-    low, high, method = proportion_limits(group(values, clusters), level)
+    data = group(values, clusters)
+    low, high, method = proportion_limits(data, level)
+    if method.startswith("cluster-robust") and (not values.any() or bool((values == 1).all())):
+        method = f"Wilson with t, {data.count} clusters"
     return Interval(float(low), float(high), method)
 
 

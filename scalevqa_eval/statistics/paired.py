@@ -10,10 +10,12 @@ from scipy import stats
 from scalevqa_eval.statistics.intervals import (
     FEWEST_CLUSTERS,
     Array,
+    Clusters,
     Interval,
     cluster_codes,
     group,
     robust_mean,
+    tails,
 )
 
 _EXACT = 14  # up to 2^14 sign patterns are enumerated
@@ -49,10 +51,20 @@ def difference_interval(
     if fit.variance <= 0 or not difference.any():
         low, high = _agresti_min(difference, len(difference), level)
         return Interval(low, high, "Agresti-Min")
-    half = float(stats.t.ppf((1 + level) / 2, fit.freedom) * np.sqrt(fit.variance))
-    mean = float(fit.mean)
-    low, high = max(mean - half, -1.0), min(mean + half, 1.0)
+    ends = difference_limits(data, level)
+    low, high = max(float(ends[0]), -1.0), min(float(ends[1]), 1.0)
     return Interval(low, high, f"cluster-robust, t, {data.count} clusters")
+
+
+def difference_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array]:
+    """Limits (...) of a mean difference from cluster sums of differences; five or more of them.
+
+    CR2 variance, t with Satterthwaite's degrees of freedom, the long tail's side lengthened.
+    """
+    fit = robust_mean(data)
+    half = stats.t.ppf((1 + level) / 2, fit.freedom) * np.sqrt(fit.variance)
+    down, up = tails(fit, data.count)
+    return fit.mean - down * half, fit.mean + up * half
 
 
 def difference_error(
