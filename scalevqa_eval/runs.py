@@ -1,10 +1,10 @@
 """The run directory: manifest, records and summary, written so that no crash loses an answer.
 
-    manifest.json    what was asked of which model, and with which versions
-    questions.jsonl  id, dimension, slide and right letter of each question, without its text
-    records.jsonl    one line per answered question, appended and flushed at once
-    images.json      sha256 of each image as sent, and what was done to the file
-    summary.json     computed from the records, rewritten at the end of each call
+manifest.json    what was asked of which model, and with which versions
+questions.jsonl  id, dimension, slide and right letter of each question, without its text
+records.jsonl    one line per answered question, appended and flushed at once
+images.json      sha256 of each image as sent, and what was done to the file
+summary.json     computed from the records, rewritten at the end of each call
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class Run:
         return records_frame(self.questions, self.records)
 
 
-def records_frame(
-    questions: Sequence[QuestionKey], records: Sequence[Record]
-) -> pd.DataFrame:
+def records_frame(questions: Sequence[QuestionKey], records: Sequence[Record]) -> pd.DataFrame:
     """Records as a pandas DataFrame. Raises MissingExtra if pandas is not installed."""
     try:
         import pandas as pd
@@ -86,7 +84,9 @@ def records_frame(
 
 
 def open_run(path: Path | str) -> Run:
-    """Read a run directory. A torn last line of the records is passed over.
+    """Read a run directory; records come in the order of the questions.
+
+    A torn last line of the records is passed over.
 
     Raises DataError if the directory is no run or a file in it is damaged.
     """
@@ -95,8 +95,14 @@ def open_run(path: Path | str) -> Run:
         raise DataError(f"{path} is no run directory: it has no {MANIFEST}")
     manifest = _read_object(path / MANIFEST)
     summary = _read_object(path / SUMMARY) if (path / SUMMARY).is_file() else {}
+    questions = read_questions(path / QUESTIONS)
     records, _ = read_records(path / RECORDS)
-    return Run(path, manifest, read_questions(path / QUESTIONS), tuple(records), summary)
+    place = {key.id: number for number, key in enumerate(questions)}
+    for record in records:
+        if record.question_id not in place:
+            raise DataError(f"{path}: {record.question_id!r} in {RECORDS} is not in {QUESTIONS}")
+    records.sort(key=lambda record: place[record.question_id])
+    return Run(path, manifest, questions, tuple(records), summary)
 
 
 def read_questions(path: Path) -> tuple[QuestionKey, ...]:

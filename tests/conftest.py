@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache; all tests of a worker share one."""
+    """No test reads or writes the user's cache. Drawn benchmarks are shared, replies are not."""
     base = tmp_path_factory.getbasetemp() / "scalevqa-cache"
+    for file in base.glob("replies.sqlite*"):
+        file.unlink()
     monkeypatch.setenv("SCALEVQA_CACHE", str(base))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -81,3 +82,27 @@ def tagged(letter: str) -> Reply:
 
 def always(letter: str) -> Scripted:
     return Scripted(lambda prompt: tagged(letter))
+
+
+def scale_vqa_file(path: Path, questions: Benchmark) -> Path:
+    """Write questions as a file in the Scale-VQA format, images beside it."""
+    names = dict(zip(DIMENSIONS, ("type_A", "type_E"), strict=True))
+    rows = [
+        {
+            "No": number,
+            "question": question.text,
+            "options": dict(question.options),
+            "answer": question.answer,
+            "rationale": "",
+            "image_path": {f"{view.scale}_mag": view.image for view in question.views},
+            "extra_info": {
+                "wsi_name": question.slide,
+                "path_id": f"p{number}",
+                "question_type": names[question.dimension],
+            },
+        }
+        for number, question in enumerate(questions.questions)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path

@@ -1,0 +1,3 @@
+from scalevqa_eval.cli import main
+
+main()
