@@ -6,7 +6,7 @@ read_benchmark(…)                                          lenient: defective 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.questions import Benchmark, Question
 from scalevqa_eval.readers import Context, Defect, read_questions
 from scalevqa_eval.sources import EmbeddedImages, existing, find_directory, split_file
-from scalevqa_eval.tables import read_document
+from scalevqa_eval.tables import Document, read_document
 
 _SHOWN = 3
 
@@ -83,8 +83,12 @@ def read_benchmark(
     defects: list[Defect] = []
     revisions: list[str] = []
     embedded = EmbeddedImages()
+    documents: dict[Path, Document] = {}  # one file may hold several splits
     for part in card.splits[chosen].parts or (chosen,):
-        document = read_document(split_file(card, part, directory))
+        file = split_file(card, part, directory)
+        document = documents[file] if file in documents else read_document(file)
+        if not isinstance(document.data, Iterator):
+            documents[file] = document
         found, bad = read_questions(document, Context(card, part, image_root, embedded.put))
         files.append(document.path)
         questions += found
