@@ -93,3 +93,16 @@ class TrainableModel(Model, Protocol):
     def fit(self, train: Benchmark) -> None:
         """Learn from the questions, answers and images of `train`; deterministic."""
         ...
+
+
+@runtime_checkable
+class StartableModel(Model, Protocol):
+    """A model whose start takes long (weights to load, a server to wait for)."""
+
+    async def start(self) -> None:
+        """Get ready to reply; awaited before the first prompt, so that its time counts for none.
+
+        Does nothing the second time; `reply` starts a model that nobody started. Raises
+        ModelError (fatal).
+        """
+        ...
