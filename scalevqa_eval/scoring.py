@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scalevqa_eval.extraction import extract_answer
+from scalevqa_eval.extraction_text import answer_tags, outside_thought
 from scalevqa_eval.models.protocol import Reply
 from scalevqa_eval.outcomes import Outcome
 from scalevqa_eval.questions import Question
 from scalevqa_eval.summary import summarise as summarise
 
-# A cut reply counts only if the answer in it is complete: a closed tag.
-_COMPLETE_WHEN_CUT = ("tag",)
+# A cut reply counts only if the answer in it is closed; all other forms could go on differently.
+_COMPLETE_WHEN_CUT = ("answer-tag", "boxed")
+# Reasons of the extractor that are outcomes of their own.
+_NO_LETTER = {"refusal": Outcome.REFUSED, "truncated-think": Outcome.TRUNCATED}
 
-_TAG = re.compile(r"<answer\s*>(.*?)</answer\s*>", re.IGNORECASE | re.DOTALL)
-_THINK = re.compile(r"<think\s*>.*?</think\s*>", re.IGNORECASE | re.DOTALL)
-_THINK_OPEN = re.compile(r"<think\s*>", re.IGNORECASE)
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
@@ -53,8 +52,7 @@ def score_reply(question: Question, reply: Reply) -> Scored:
     if reply.finish == "length" and not (found.letter and found.method in _COMPLETE_WHEN_CUT):
         return Scored(Outcome.TRUNCATED, method="length")
     if found.letter is None:
-        refused = found.method == "refusal"
-        return Scored(Outcome.REFUSED if refused else Outcome.UNPARSED, method=found.method)
+        return Scored(_NO_LETTER.get(found.method, Outcome.UNPARSED), method=found.method)
     return Scored(_verdict(found.letter == question.answer), found.letter, found.method)
 
 
@@ -70,9 +68,11 @@ def _score_open(question: Question, reply: Reply) -> Scored:
     if reply.finish == "length" and not tagged:
         return Scored(Outcome.TRUNCATED, None, "length", nothing)
     if not normalise(answer):
-        return Scored(Outcome.UNPARSED, None, "empty", nothing)
+        unclosed = outside_thought(reply.text)[1]
+        outcome = Outcome.TRUNCATED if unclosed else Outcome.UNPARSED
+        return Scored(outcome, None, "truncated-think" if unclosed else "empty", nothing)
     measures = open_measures(answer, question.answer)
-    method = "tag" if tagged else "text"
+    method = "answer-tag" if tagged else "text"
     return Scored(_verdict(measures["normalised"] == 1.0), None, method, measures)
 
 
@@ -80,13 +80,11 @@ def open_answer(text: str) -> tuple[str, bool]:
     """The answer in a free-text reply, and whether it stood in an <answer> tag.
 
     The last complete tag outside <think>; without one the whole reply without its thinking.
-    Thinking that never ends leaves no answer.
+    What follows thinking that never ends is no answer.
     """
-    spoken = _THINK.sub(" ", text)
-    tags = _TAG.findall(_THINK_OPEN.split(spoken, maxsplit=1)[0])
-    if tags:
-        return tags[-1].strip(), True
-    return _THINK_OPEN.split(spoken, maxsplit=1)[0].strip(), False
+    said, _ = outside_thought(text)
+    tags = answer_tags(said)
+    return (tags[-1].content.strip(), True) if tags else (said.strip(), False)
 
 
 def normalise(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from scalevqa_eval.outcomes import Outcome, Record
+from scalevqa_eval.questions import LETTERS
 from scalevqa_eval.statistics import (
     Interval,
     chance_corrected,
@@ -104,7 +105,7 @@ def summarise(
         },
         "measures": _measures(kept, slides) if is_open else {},
         "position_bias": {} if is_open else _positions(answered, kept),
-        "format_adherence": None if is_open else _adherence(answered, kept),
+        "format_adherence": _adherence(str(prompt.get("style", "")), answered, kept),
         "tokens": _tokens(kept),
         "cost": _cost(str(model.get("name", "")), kept),
         "cached_replies": sum(record.cached for record in kept),
@@ -178,22 +179,37 @@ def _positions(answered: Sequence[Asked], kept: Sequence[Record]) -> dict[str, d
     }
 
 
-def _adherence(answered: Sequence[Asked], kept: Sequence[Record]) -> dict[str, Any] | None:
-    """Replies that kept to the answer format, of those that were written as text."""
+def _adherence(style: str, answered: Sequence[Asked], kept: Sequence[Record]) -> Any:
+    """Replies in exactly the form that the prompt asked for, of those written as text.
+
+    None for a user's own prompt, whose form is not known.
+    """
     from scalevqa_eval.extraction import format_followed
 
-    followed = n = 0
-    for question, record in zip(answered, kept, strict=True):
-        if record.logprobs is not None:
-            continue
-        options = getattr(question, "options", None)
-        if options is None:
-            options = {chr(ord("A") + place): "" for place in range(_choices(question))}
-        followed += format_followed(record.text, options)
-        n += 1
-    if not n:
+    def followed(question: Asked, text: str) -> bool:
+        last = text.strip().rpartition("\n")[2].strip()
+        letters = _letters(question)
+        if style.startswith("scalereasoner"):
+            return format_followed(text, dict.fromkeys(letters, ""))
+        if style.startswith("cot"):
+            return last.startswith("Answer: ") and last.removeprefix("Answer: ") in letters
+        if style.startswith("open"):
+            return text.rstrip().endswith("</answer>") and text.count("<answer>") == 1
+        return text.strip() in letters
+
+    if not style.startswith(("scalereasoner", "cot", "direct", "open")):
         return None
-    return {"followed": followed, "n": n, "share": _rounded(followed / n)}
+    pairs = zip(answered, kept, strict=True)
+    replies = [followed(q, record.text) for q, record in pairs if record.logprobs is None]
+    if not replies:
+        return None
+    count = sum(replies)
+    return {"followed": count, "n": len(replies), "share": _rounded(count / len(replies))}
+
+
+def _letters(question: Asked) -> tuple[str, ...]:
+    options = getattr(question, "options", None)
+    return tuple(options) if options is not None else tuple(LETTERS[: _choices(question)])
 
 
 def _tokens(kept: Sequence[Record]) -> dict[str, int | None]:
