@@ -208,14 +208,17 @@ def test_open_benchmark_says_its_measure() -> None:
 
 def test_table_fits_80_columns_and_prints_markup_as_text() -> None:
     questions, records = run_of("cw" * 10)
-    hostile = [replace(q, dimension=f"[red]{'long ' * 20}<b>{q.dimension}") for q in questions]
+    hostile = [replace(q, dimension=f"[red]\x1b[2J{'long ' * 20}<b>{q.dimension}") for q in questions]
     manifest = {**MANIFEST, "model": {"name": "[bold]x/" + "y" * 90}}
-    text = printed(summarise(hostile, records, manifest=manifest, dimensions=("absent",)))
+    summary = summarise(hostile, records, manifest=manifest, dimensions=("absent",))
+    text = printed(summary)
     assert max(map(len, text.splitlines())) <= 80
     assert "[red]" in text
     assert "absent" not in text
     assert "10/20" in text
-    assert "[2" in text  # the interval
+    low, high = summary["ci"]
+    assert f"[{100 * low:.1f}, {100 * high:.1f}]" in text
+    assert "\x1b" not in text
 
 
 def printed(summary: dict[str, Any]) -> str:

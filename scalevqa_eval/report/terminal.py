@@ -19,7 +19,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     place = " ".join(filter(None, (summary["benchmark"], summary["split"])))
     title = f"{summary['model']} on {place}, {summary['condition']}"
     table = Table(
-        title=escape(title),
+        title=shown(title),
         caption=escape(_caption(summary)),
         title_justify="left",
         caption_justify="left",
@@ -34,7 +34,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     table.add_column("%", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)
     for name, row in summary["by_dimension"].items():
-        table.add_row(escape(name), _fraction(row), percent(row["accuracy"]), span(row["ci"]))
+        table.add_row(shown(name), _fraction(row), percent(row["accuracy"]), span(row["ci"]))
     table.add_section()
     micro, macro = summary["micro"], summary["macro"]
     table.add_row(
@@ -50,7 +50,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for name, measure in summary.get("measures", {}).items():
         total = f"{measure['sum']:.1f}/{measure['n']}"
         table.add_row(
-            escape(f"measure: {name}"), total, percent(measure["mean"]), span(measure["ci"])
+            shown(f"measure: {name}"), total, percent(measure["mean"]), span(measure["ci"])
         )
     return table
 
@@ -103,6 +103,11 @@ def _spent(summary: Mapping[str, Any]) -> str:
 
 def _fraction(row: Mapping[str, Any]) -> str:
     return f"{row['correct']}/{row['n']}"
+
+
+def shown(text: str) -> str:
+    """A text from a file as Rich shall print it: no markup, no control characters."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
 
 
 def percent(share: float | None) -> str:
