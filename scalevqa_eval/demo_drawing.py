@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from scalevqa_eval.demo_scene import SCENE, Scene, Shape, Stain, Window
+from scalevqa_eval.demo_cells import NUCLEI, SCENE, Shape, Window
+from scalevqa_eval.demo_scene import Scene, Stain
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -51,7 +52,6 @@ _AMOUNTS: dict[str, tuple[float, float, float]] = {
     "chromatin": (1.35, 0.60, 0.0),
     "pigment": (0.35, 0.75, 1.5),
 }
-NUCLEI = ("epithelial", "stromal", "lymphocyte", "mitosis")
 
 
 @lru_cache(maxsize=1024)
