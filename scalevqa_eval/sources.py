@@ -13,7 +13,6 @@ from scalevqa_eval.errors import DataError, MissingExtra, UsageError
 from scalevqa_eval.fields import RowError
 from scalevqa_eval.resources import cache_directory
 
-# Raised with every change of the drawings, so that no stale ones are used.
 DEMO_SEED = 0
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -110,7 +109,7 @@ def download(card: Card, repository: str, revision: str | None) -> tuple[Path, s
         raise DataError(f"{place} does not exist: check --revision") from None
     except (errors.HFValidationError, errors.HfUriError) as error:
         raise UsageError(f"a hub id is OWNER/NAME, not {repository!r}") from error
-    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, OSError) as error:
+    except Exception as error:  # the hub client lets those of its HTTP library through
         kind = type(error).__name__
         raise DataError(f"{place} cannot be downloaded ({kind}): try again; {own}") from error
     return path, path.name
@@ -121,10 +120,9 @@ def drawn_directory(generator: str) -> Path:
 
     It is built aside and renamed, so that of two processes one wins and neither sees half of it.
     """
-    from scalevqa_eval import __version__
     from scalevqa_eval.demo import build_demo
 
-    target = cache_directory() / f"{generator}-{__version__}-{DEMO_SEED}"
+    target = cache_directory() / f"{generator}-{DEMO_SEED}-{_drawing_version()}"
     if target.is_dir():
         return target
     try:
@@ -147,6 +145,12 @@ def drawn_directory(generator: str) -> Path:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target
+
+
+def _drawing_version() -> str:
+    """Changes with the code that draws, so that nothing stale is used."""
+    sources = sorted(Path(__file__).parent.glob("demo*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
 
 
 class EmbeddedImages:
