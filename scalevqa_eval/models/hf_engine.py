@@ -213,7 +213,9 @@ class Engine:
     def _chosen(self, prompt: Prompt, row: Any, length: int) -> Reply:
         if not prompt.options:
             raise ModelError("letters can be chosen only where a question has options")
-        spellings = letter_tokens(self._tokenizer, tuple(prompt.options))
+        # A reply of nothing but a letter has no space before it.
+        bare = not prompt.sampling.logprobs
+        spellings = letter_tokens(self._tokenizer, tuple(prompt.options), bare=bare)
         found = {
             letter: float(torch.logsumexp(row[list(tokens)], dim=0))
             for letter, tokens in spellings.items()
