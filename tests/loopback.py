@@ -144,6 +144,7 @@ class Server:
         self.most_in_flight = 0
         self.faults: deque[Fault | None] = deque()
         self.always: Fault | None = None
+        self.early: Fault | None = None  # happens before the body is read
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -202,6 +203,8 @@ class Server:
             self.in_flight -= 1
 
     async def _answer(self, request: web.Request, form: str) -> web.StreamResponse:
+        if self.early is not None:
+            return await self.early(self, request, form, None)
         seen = await self._read(request, form)
         if self.latency:
             await asyncio.sleep(self.latency)

@@ -67,9 +67,7 @@ def load(
     images are looked at ("" leaves it out). `extra_body` adds fields to every request, as a
     mapping or JSON text. Raises UsageError for a missing key or an impossible option.
     """
-    url = (base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL).rstrip("/")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise UsageError(f"base_url must look like http://localhost:8000/v1, not {mask(url)!r}")
+    url = remote.check_url(base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
     if server not in SERVERS:
         raise UsageError(f"server is vllm or left out, not {server!r}")
     if max_tokens_field not in ("", "max_tokens", "max_completion_tokens"):
@@ -87,7 +85,7 @@ def load(
         "detail": detail,
         "extra_body": remote.parse_extra(extra_body),
     }
-    return OpenAIModel(name, url, key, timeout, server, fields, official)
+    return OpenAIModel(name, url, key, remote.check_timeout(timeout), server, fields, official)
 
 
 class OpenAIModel:
@@ -176,7 +174,7 @@ class OpenAIModel:
         if prompt.system:
             messages.insert(0, {"role": "system", "content": prompt.system})
         payload = {"model": self._name, "messages": messages, **self._settings(prompt)}
-        return body.close(payload)
+        return body.fill(remote.dump(payload))
 
     def _settings(self, prompt: Prompt) -> dict[str, Any]:
         sampling = prompt.sampling

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -30,10 +31,10 @@ _MESSAGE_LENGTH = 400
 T = TypeVar("T")
 
 
-class Body:
+class Body(httpx2.AsyncByteStream):
     """A JSON body with images in it, sent in pieces; it can be iterated any number of times.
 
-    Call `image` for the text to put where an image goes, then `close` with the whole payload.
+    Call `image` for the text to put where an image goes, then `fill` with the whole JSON.
     """
 
     def __init__(self) -> None:
@@ -42,17 +43,16 @@ class Body:
         self._fragments: list[bytes] = []
 
     def image(self, data: bytes) -> str:
-        """Stands for the base64 text of `data` in the payload."""
+        """Stands for the base64 text of `data` in the JSON; is base64 text itself."""
         self._images.append(data)
         return f"{self._marker}{len(self._images) - 1:08d}"
 
-    def close(self, payload: Mapping[str, Any]) -> Body:
-        """Take the payload, in which every image's text occurs once, in the order of the calls."""
-        text = json.dumps(payload, allow_nan=False).encode("ascii")
+    def fill(self, text: bytes) -> Body:
+        """Take the JSON, in which every image's text occurs once, in the order of the calls."""
         first, *rest = text.split(self._marker.encode("ascii"))
         numbers = [int(fragment[:8]) for fragment in rest]
         if numbers != list(range(len(self._images))):
-            raise ValueError("each image must stand in the payload once, in order")
+            raise ValueError("each image must stand in the JSON once, in order")
         self._fragments = [first, *(fragment[8:] for fragment in rest)]
         return self
 
@@ -69,6 +69,11 @@ class Body:
             for start in range(0, len(view), _PIECE):
                 yield binascii.b2a_base64(view[start : start + _PIECE], newline=False)
             yield after
+
+
+def dump(payload: Mapping[str, Any]) -> bytes:
+    """JSON as ASCII, so that no text of a question can make it invalid."""
+    return json.dumps(payload, allow_nan=False).encode("ascii")
 
 
 class PerLoop(Generic[T]):
@@ -210,6 +215,27 @@ def as_count(value: object) -> int | None:
 def as_text(value: object) -> str:
     """A string, or "" for what is none."""
     return value if isinstance(value, str) else ""
+
+
+def check_url(url: str) -> str:
+    """A base URL without its last slash. Raises UsageError for what is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"base_url must look like http://localhost:8000/v1, not {mask(url)!r}")
+    if parts.query or parts.fragment:
+        raise UsageError(f"base_url must end with its path, without ? or #: {mask(url)!r}")
+    return url.rstrip("/")
+
+
+def check_timeout(timeout: float | str) -> float:
+    """Seconds above 0. Raises UsageError."""
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"timeout must be seconds above 0, not {timeout!r}")
+    return seconds
 
 
 def parse_extra(value: Mapping[str, Any] | str | None) -> dict[str, Any]:

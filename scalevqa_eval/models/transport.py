@@ -21,6 +21,7 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 # Below the 5 s after which common servers (uvicorn) drop an idle connection, as we might be
 # writing into it just then.
 _KEEP_ALIVE_SECONDS = 4.0
+_CONNECT_SECONDS = 30.0
 
 
 class ReplyTooLong(httpx2.RequestError):
@@ -36,7 +37,7 @@ def http_client(timeout: float) -> httpx2.AsyncClient:
     """
     return httpx2.AsyncClient(
         transport=AiohttpTransport(),
-        timeout=httpx2.Timeout(timeout, connect=min(timeout, 30.0), pool=None),
+        timeout=timeout,
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},
     )
@@ -71,12 +72,13 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         with _httpx2_errors(request):
             response = await self._session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                # httpx2 has made a header of a user name and password in the address.
+                URL(str(request.url), encoded=True).with_user(None),
                 headers=CIMultiDict(request.headers.multi_items()),
                 data=request.stream,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=limits.get("connect"), sock_read=limits.get("read")
+                    total=None, sock_connect=_CONNECT_SECONDS, sock_read=limits.get("read")
                 ),
             )
         return httpx2.Response(
