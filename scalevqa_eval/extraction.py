@@ -356,7 +356,7 @@ def _head(text: str, options: Options) -> str | None:
     if contradicted(text, end, letter, options):
         return None
     head = text[match.end() :][:40]
-    if re.match(
+    if letter not in own and re.match(
         r"[.:)\]\s–—-]{0,4}(?:unlikely|likely|incorrect|wrong|false|not |no\b|\d+ ?%|possible)",
         head,
         re.I,

@@ -13,6 +13,7 @@ LETTER = (
     rf"(?<![{_LATIN}])(?P<letter>[A-Za-z])"
     rf"(?![{_LATIN}]|['’][A-Za-z]|[&+%°^/]|-[a-z0-9]|[-–][A-Za-z](?![A-Za-z]))"
 )
+CAPITAL = LETTER.replace("[A-Za-z])", "(?-i:[A-Z]))", 1)
 OPEN = r"[\s\"'“”‘’(\[{<《【「『|:,]{0,6}"
 CLOSE = r"[\"'“”‘’)\]}>》】」』]{0,5}"
 
@@ -30,7 +31,7 @@ _FILLER = (
     r"(?:(?:the|an?|option|choice|letter|answer|alternative|statement|therefore|thus|hence|clearly"
     r"|definitely|probably|likely|most likely|indeed|still|now|actually|simply|just|instead|again"
     r"|in fact|indeed|really|only|i think|i believe|i'd say|i would say|it's|it is|it must be"
-    r"|that is|namely|correct|best|final|labell?ed|marked|represented by|best represented by"
+    r"|that is|namely|rather|correct|best|final|labell?ed|marked|represented by|best represented by"
     r"|given by|as follows|in my opinion|for|to be|to|with|is|be|must be|would be|should be)"
     r"(?![A-Za-z])[\s:,]{0,4}[\"'“‘(\[{]{0,3})"
 )
@@ -60,7 +61,7 @@ NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 BOXED = re.compile(
-    r"\\{1,2}f?boxed\s?\{(?P<value>[^{}\n]{0,200}(?:\{[^{}\n]{0,200}\}[^{}\n]{0,50})?)\}"
+    r"\\{1,2}(?:f?boxed|fbox)\s?\{(?P<value>[^{}\n]{0,200}(?:\{[^{}\n]{0,200}\}[^{}\n]{0,50})?)\}"
 )
 
 _AUX = (
@@ -89,8 +90,9 @@ CONCLUSIONS = re.compile(
     re.IGNORECASE,
 )
 THIS_IS = re.compile(
-    r"(?<![A-Za-z])(?:(?:it|this|that|which|answer)(?:['’]s|\s(?:is|must be|would be|should be"
+    r"(?<![A-Za-z])(?:(?:it|this|that|which)(?:['’]s|\s(?:is|must be|would be|should be"
     r"|has to be|points to|supports|indicates|suggests|corresponds to|matches|fits|favou?rs))"
+    r"|(?:most|best) (?:consistent|compatible|aligned|in keeping) with|best match(?:es|ed by)"
     r"|leaving(?: only)?(?: us with)?|leaves(?: only)?(?: us with)?|left with)"
     rf"(?![A-Za-z]){OPEN}{_FILLER}{{0,3}}{OPEN}{LETTER}",
     re.IGNORECASE,
@@ -108,14 +110,20 @@ _FITTING = (
     r"|supported|correct|convincing|defensible))"
 )
 VERDICTS = re.compile(
-    rf"{LETTER}{CLOSE}(?:\s?\([^()\n]{{1,150}}\)|[.:,]\s[^.\n]{{1,200}}?|\s?[\"“'][^\"”\n]{{1,150}}[\"”'])?,?"
+    rf"{LETTER}{CLOSE}(?P<between>\s?\([^()\n]{{1,150}}\)|[.:,]\s[^.\n]{{1,200}}?"
+    r"|\s?[\"“'][^\"”\n]{1,150}[\"”'])?,?"
     rf"(?:\s(?:is|seems|appears|looks|remains|would be|must be|should be)(?: to be)?"
     r"(?:\s(?:clearly|definitely|therefore|thus|indeed|likely|the|our|my|an?|single|only|overall"
     rf"|final|one)){{0,4}}\s(?:the )?{_FITTING}"
     r"|\s(?:best|most (?:closely|accurately)) (?:fits?|match(?:es)?|describes?|explains?|answers?"
     r"|represents?|reflects?|captures?|supports?|aligns?)"
     r"|\s(?:fits|matches|describes it|explains (?:it|this)) (?:best|most closely))(?![A-Za-z])"
-    r"(?P<after>[^.\n]{0,40})",
+    r"(?P<after>[^.,;\n]{0,40})",
+    re.IGNORECASE,
+)
+JUDGED = re.compile(
+    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s)(?:this is )?(?:correct|true|yes|right)(?![A-Za-z])"
+    r"(?! (?:that|but|in part|only|for|about))",
     re.IGNORECASE,
 )
 MARKED = re.compile(
@@ -128,7 +136,7 @@ MARKED = re.compile(
 # --- Chinese, Japanese, Korean -------------------------------------------------------------------
 ASIAN = re.compile(
     r"(?:(?:答案|正解|正答|解答|回答|答え|こたえ|結論|结论|정답|답변|대답|답(?=[은:이 ])|選択肢?(?=[は:])|선택(?=[은은:])"
-    r"|(?:正确|正確|最佳|最终|最終|最合适的?|最适合的?|正しい|应选|應選|所选|我的)(?:的)?(?:选项|選項|选择|選擇|選択肢|选|選)"
+    r"|(?:正确|正確|最佳|最终|最終|最合适的?|最适合的?|正しい|应选|應選|所选|我的)(?:的)?(?:选项|選項|选择|選擇|選択肢|选|選)|(?:正确|正確)的?(?=[是为為])"
     r"|选项(?=[:为是])|選項(?=[:為是])|选择(?=[:为是])|判断(?=[:为是]))(?P<gap>[^\n。;A-Za-z]{0,24}?)"
     r"|(?:^|[。,;:!\s]|所以|因此|故|应该?|應該?|综上(?:所述)?|綜上(?:所述)?|本题|此题|本題|我|我会|我會|则|則|于是|可以?|建议"
     r"|最终|最終|只能|只有|还是|還是|から|より|従って)\s?(?:正确|应当?)?(?:选择?|選擇?|答)(?:的是)?(?P<gap2>[选選][项項])?"
@@ -139,7 +147,7 @@ ASIAN = re.compile(
 )
 ASIAN_VERDICTS = re.compile(
     rf"(?P<before>[不非没錯错]?){LETTER}{CLOSE}\s?(?:选项|選項|项|項|番|번|选|選|说法)?\s?"
-    r"(?:是|为|為|が|は|이|가|은|는|을|를)?\s?(?:最も?|唯一|最为|가장|最)?(?:的)?\s?"
+    r"(?:是|为|為|が|は|を|이|가|은|는|을|를)?\s?(?:最も?|唯一|最为|가장|最)?(?:的)?\s?"
     r"(?:正确|正確|正解|正しい|適切|适合|合适|合適|最佳|最符合|符合题意|符合|选择します|選択します|選びます|選びました"
     r"|정답|맞습니다|맞다|옳|적절|선택합니다|선택하|고르겠|对|對|正答)",
     re.IGNORECASE,
@@ -152,25 +160,33 @@ ASIAN_NEGATION = re.compile(
 _FOREIGN_NOUN = (
     r"(?:respuesta|resposta|réponse|reponse|antwort|risposta|antwoord|odpowied[źz]|ответ(?:ом)?"
     r"|вариант|відповідь|cevap|cevab[ıi]|yanıt|đáp án|câu trả lời|jawaban(?:nya)?|الإجابة|الاجابة|الجواب|إجابة"
-    r"|उत्तर|जवाब|คำตอบ|svaret|svar|απάντηση|odpověď|odpoveď|răspunsul|răspuns|válasz|vastaus|תשובה"
+    r"|उत्तर|जवाब|คำตอบ[\u0e00-\u0e7f]{0,20}|svaret|svar|απάντηση|odpověď|odpoveď|răspunsul|răspuns|válasz|vastaus|תשובה"
     r"|opción|opção|opzione|alternativa|lösung|wahl|scelta|elección|escolha|choix|option|alternative"
-    r"|پاسخ|جواب|seçenek|pilihan|lựa chọn|correcta|correta|corretta|soluzione|solución|solução)"
+    r"|پاسخ|جواب|seçenek|pilihan|lựa chọn|correcta|correta|corretta|richtig|korrekt|soluzione|solución|solução)"
 )
 FOREIGN = re.compile(
     rf"(?<!\w)(?P<noun>{_FOREIGN_NOUN})(?!\w)(?P<gap>[^.\n;!?]{{0,50}}?)"
-    rf"(?P<link>[\s:=→\-–—'’(\[\"“«]{{1,6}}){LETTER}",
+    rf"(?P<link>[\s:=→\-–—'’(\[\"“«]{{1,6}}){CAPITAL}",
     re.IGNORECASE,
 )
 FOREIGN_VERBS = re.compile(
     r"(?<!\w)(?:elijo|escojo|selecciono|eligo|escolho|seleciono|opto por|scelgo|(?:je )?choisis|wähle"
     r"|выбираю|обираю|seçiyorum|sondern|sino|bensì|cách chọn|chọn|memilih|wybieram|kies|väljer|donc"
     r"|portanto|logo|por (?:lo )?tanto|quindi|also|daher|somit|deshalb|ainsi|alors|mais|поэтому|значит|а)"
-    rf"(?!\w)(?P<gap>[^.\n;!?A-Z]{{0,25}}?)(?P<link>[\s:=→'’(\[\"“«]{{1,6}}){LETTER}",
+    rf"(?!\w)(?P<gap>(?:(?-i:[^.\n;!?A-Z])|Option|Antwort|Opção|Opción|Opzione|Variante|Buchstaben?){{0,25}}?)(?P<link>[\s:=→'’(\[\"“«]{{1,6}}){CAPITAL}",
     re.IGNORECASE,
 )
 FOREIGN_NEGATION = re.compile(
     r"(?<!\w)(?:no|não|nicht|kein\w*|non|pas|не|нет|nie|niet|değil|không|bukan|ليس\w*|नहीं|ไม่|inte|δεν"
     r"|ni|ou|oder|o|entre|zwischen|si|wenn|falls|ob|или|либо)(?!\w)|n['’]est pas",
+    re.IGNORECASE,
+)
+
+FOREIGN_VERDICTS = re.compile(
+    r"(?<![\w])(?P<letter>(?-i:[A-Z]))[)\"”’]{0,2}\s(?:ist|es|est|é|è|jest|to|är|является|верн|—)\s?"
+    r"(?:die |la |a |der |das |il |o |el )?(?:respuesta |resposta |réponse |risposta |opción |opção )?"
+    r"(?:richtig\w*|korrekt\w*|correct[aoe]\w*|corret[ao]|corrett[ao]|juste|bonne|giust[ao]|cert[ao]"
+    r"|poprawn\w+|prawidłow\w+|верн\w+|правильн\w+|rätt|exact[ae])(?!\w)",
     re.IGNORECASE,
 )
 
@@ -182,6 +198,7 @@ NEGATION = re.compile(
     r"|n['’]t(?![A-Za-z])",
     re.IGNORECASE,
 )
+ELIMINATION = re.compile(r"by (?:elimination|exclusion)", re.IGNORECASE)
 NO_DOUBT = re.compile(
     r"(?:no|without(?: a| any)?|beyond) doubt|not only|can(?:not|['’]t) go wrong", re.I
 )
@@ -198,6 +215,11 @@ OTHERS = re.compile(
 )
 CLAUSE_END = re.compile(
     r"[.!?;,:()\n。,;—–]|(?<![A-Za-z])(?:but|however|yet|so|therefore)(?![A-Za-z])", re.I
+)
+HYPOTHETICAL = re.compile(
+    r"(?:(?<![A-Za-z])(?:if|unless|only when)|\A\s?(?:had|were))(?![A-Za-z])(?! (?:i|we|one|you) (?:had|have|must|were)"
+    r"|,? ?(?:forced|asked|pressed|required|pushed|i must|to choose))",
+    re.IGNORECASE,
 )
 CORRECTION = re.compile(
     r"(?<![A-Za-z])(?:wait|actually|correction|on second thoughts?|reconsider\w*|let me re\w*"
@@ -224,16 +246,17 @@ NEGATED_AFTER = re.compile(
     re.IGNORECASE,
 )
 SEVERAL = re.compile(
-    r"\s?(?:,|/|&|;|\+|\||、|~|>|≻|=|≈|(?:,? ?(?:and/or|and also|and|or|und|oder|y|o|et|ou|e|и|или|或者?|和|及|与|與"
-    r"|跟|と|や|または|か|및|또는|와|과|to|through|vs\.?|versus|as well as|plus))(?![a-z]))\s?"
-    r"(?:(?:also|either|maybe|possibly|perhaps|then|option|choice|answer|the|选项|選項|選択肢|la|die)\s?){0,2}"
+    r"\s?(?:[,/&;+|~>≻=≈]|或者?|和|及|与|與|跟|と|や|または|か|및|또는|와|과"
+    r"|,? ?(?:and/or|and also|and|or|und|oder|y|o|et|ou|e|и|или|to|through|vs\.?|versus"
+    r"|as well as|plus)(?![A-Za-z]))\s?"
+    r"(?:(?:also|either|maybe|possibly|perhaps|then|option|choice|answer|the|选项|選項|選択肢|la|die)"
+    r"\s?){0,2}"
     r"[\"'“(\[]{0,2}(?P<second>[A-Za-z])(?![A-Za-z0-9'’])(?P<rest>[^\n]{0,24})",
     re.IGNORECASE,
 )
 SEVERAL_REST = re.compile(
-    r"[\"'”)\]]{0,3}\s?(?:\Z|[.,;:!?)/|&>]|(?:are|both|equally|together|combined|or|and|could|seem|would"
-    r"|might|may|fit|remain|as well|too|y|o|und|oder|et|ou|或|和|都|と|と|か|,|、|の|中|之|または|및|또는)(?![a-z]))"
-    r"|[^\x00-\x7f]",
+    r"[\"'”)\]]{0,3}\s?(?:\Z|[.,;:!?)/|&>]|(?:are|both|equally|together|combined|or|and|could|seem"
+    r"|would|might|may|fit|remain|as well|too|y|o|und|oder|et|ou)(?![A-Za-z]))|\s?[^\x00-\x7f]",
     re.IGNORECASE,
 )
 EPITHET = re.compile(

@@ -114,7 +114,7 @@ def after(text: str, end: int, found: str, options: Options, strict: bool = Fals
     if words.NAMED_BY_LETTER.match(rest):
         return NO
     first = rest.lstrip(" ")[:1]
-    if first and ord(first) > 0x2000 or first in "(<":
+    if first and ord(first) > 0x24F or first in "(<":
         return OK
     if words.FOLLOWS.match(rest.lstrip(" ")):
         return OK if not strict or found.isupper() and found not in "AI" else NO
@@ -172,6 +172,12 @@ def _clause(text: str, start: int) -> str:
     for mark in words.CLAUSE_END.finditer(left):
         last = mark.end()
     return left[last:]
+
+
+def _sentence(text: str, start: int) -> str:
+    """The words before `start` in the same sentence."""
+    left = text[max(0, start - 200) : start]
+    return re.split(r"[.!?\n]", left)[-1]
 
 
 def _negated(text: str, conditional: bool = True) -> bool:
@@ -243,8 +249,12 @@ def _letters_after(
 ) -> Iterator[Statement]:
     for match in pattern.finditer(text):
         inner = text[match.start() : match.start("letter")]
+        clause = "" if pattern is words.CONCLUSIONS else _clause(text, match.start())
         conditional = pattern is words.THIS_IS
-        if not free and _negated(_clause(text, match.start()) + inner, conditional):
+        would = "would" in inner or "d " in inner[:4]
+        if would and words.HYPOTHETICAL.search(_sentence(text, match.start()) + inner):
+            continue
+        if not free and _negated(clause + words.ELIMINATION.sub("", inner), conditional):
             continue
         yield from _judge(match, text, options, firm, strict)
 
@@ -254,6 +264,8 @@ def _cues(text: str, options: Options) -> Iterator[Statement]:
         gap, copula = match["gap"], match["copula"]
         before = text[max(0, match.start() - 24) : match.start()]
         if words.OTHERS.search(before) or _negated(_clause(text, match.start()) + gap):
+            continue
+        if "would" in copula and words.HYPOTHETICAL.search(_sentence(text, match.start())):
             continue
         if words.NEGATION.search(text[match.start("copula") : match.start("letter")]):
             continue
@@ -350,25 +362,47 @@ def _foreign(text: str, options: Options) -> Iterator[Statement]:
 
 
 def _verdicts(text: str, options: Options) -> Iterator[Statement]:
-    for match in words.VERDICTS.finditer(text):
-        found = match["letter"]
-        letter = options.letter(found)
-        bracketed = text[match.end("letter") : match.end("letter") + 1] in (")", "]", '"')
-        if letter is None or found.islower() and not bracketed:
-            continue
-        if _negated(_clause(text, match.start())) or _negated(match["after"], False):
-            continue
-        before = text[max(0, match.start() - 12) : match.start()]
-        if re.search(r"(?:and|or|nor|both|,|/) ?[(\"']?(?:option )?[(\"']?\Z", before, re.I):
-            prior = re.search(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", before)
-            if prior and options.letter(prior[0]) and prior[0] != letter:
-                yield Statement(match.start(), match.end(), None, False, "ambiguous")
-                continue
-        yield Statement(match.start(), match.end(), letter, False)
+    position = 0
+    while match := words.VERDICTS.search(text, position):
+        position = match.end("letter")
+        statement = _verdict(match, text, options)
+        if statement is not None:
+            position = match.end()
+            yield statement
     for match in words.MARKED.finditer(text):
         letter = options.letter(match["letter"])
         if letter and not re.search(r"(?:in|not |un)(?:correct|true)", match.group(), re.I):
             yield Statement(match.start(), match.end(), letter, False)
+    for pattern in (words.JUDGED, words.FOREIGN_VERDICTS):
+        for match in pattern.finditer(text):
+            letter = options.letter(match["letter"])
+            if letter and match["letter"].isupper() and not _negated(_clause(text, match.start())):
+                yield Statement(match.start(), match.end(), letter, False)
+
+
+def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | None:
+    """What "B is correct" and the like say; text may stand between letter and verb."""
+    found = match["letter"]
+    letter = options.letter(found)
+    bracketed = text[match.end("letter") : match.end("letter") + 1] in (")", "]", '"')
+    if letter is None or (found.islower() and not bracketed):
+        return None
+    between = match["between"] or ""
+    if between and letter not in options.begins(between.lstrip(' .:,("“'))[0]:
+        if _negated(between) or any(
+            options.letter(other)
+            for other in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", between)
+        ):
+            return None
+    if _negated(_clause(text, match.start())) or _negated(match["after"], False):
+        return None
+    before = text[max(0, match.start() - 12) : match.start()]
+    joined = re.search(r"(?:and|or|nor|both|,|/) ?[(\"']?(?:option )?[(\"']?\Z", before, re.I)
+    if joined and not re.search(r"than", text[max(0, match.start() - 30) : match.start()]):
+        prior = re.search(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", before)
+        if prior and options.letter(prior[0]) and prior[0] != letter:
+            return Statement(match.start(), match.end(), None, False, "ambiguous")
+    return Statement(match.start(), match.end(), letter, False)
 
 
 # --- one value -----------------------------------------------------------------------------------

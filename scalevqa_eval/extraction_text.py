@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 # A reply longer than this is read at both ends only (tags are still sought in all of it).
 WINDOW = 60_000
+# How often a reply may restate its question before the rest of it is left unread.
+MOST_TURNS = 4
 
 _CHARACTERS: dict[int, str] = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 _CHARACTERS |= {0x3000: " ", 0xA0: " ", 0x202F: " ", 0x2009: " ", 0x85: "\n", 0x2028: "\n"}
@@ -29,7 +31,11 @@ _THINK = re.compile(
     r"|◁(/?)think▷|\[(/?)THINK\]",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"<\s{0,3}(/?)\s{0,3}(?:final[_ -]?)?(?:answer|ans)\b[^<>]{0,80}>", re.IGNORECASE)
+_TAG = re.compile(
+    r"(?:<|\[(?=/?(?:final[_ -]?)?answer\]))\s{0,3}(/?)\s{0,3}(?:final[_ -]?)?(?:answer|ans)\b"
+    r"[^<>\]]{0,80}[>\]]",
+    re.IGNORECASE,
+)
 _ANY_TAG = re.compile(r"</?[A-Za-z][\w-]{0,20}(?:\s[^<>]{0,80})?/?>")
 _LATEX_STYLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mathbb|emph|bf|rm)\s?(?=\{)"
@@ -41,7 +47,7 @@ _RULES = re.compile(r"(?m)^ ?[-=_]{3,} ?$|__")
 
 _ERROR_START = re.compile(
     r"[\[({<\"'\s]{0,4}(?:"
-    r"(?:\w{1,40}\.){0,4}\w{0,40}(?:Error|Exception|ERROR)\b(?=\s{0,3}[:(\[{0-9]|\s{0,3}$|\s(?:code|\d))"
+    r"(?:\w{1,40}\.){0,4}\w{0,40}(?:Error|Exception|ERROR)\b(?=\s{0,3}[:(\[{0-9\]]|\s{0,3}$|\s(?:code|\d))"
     r"|REQUEST[_ ]FAILED|API[_ ](?:ERROR|FAILURE)|FAILED[_ ]REQUEST"
     r"|(?:the )?(?:api |http )?request (?:has )?(?:failed|timed out|was rejected|error)"
     r"|(?:http|status|error)(?:[ /_]?(?:1\.1|code|status))?[ :=]{0,3}[45]\d\d\b"
@@ -158,6 +164,8 @@ def turns(text: str) -> list[tuple[str, bool]]:
     pieces: list[tuple[str, bool]] = []
     position, own = 0, True
     for mark in _NEW_TURN.finditer(text):
+        if len(pieces) == MOST_TURNS or not own:
+            break
         if not text[position : mark.start()].strip():
             continue
         pieces.append((text[position : mark.start()], own))
