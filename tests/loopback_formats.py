@@ -128,10 +128,10 @@ def _gemini_parts(body: dict[str, Any]) -> tuple[str, Parts]:
         if "text" in part:
             parts.append(part["text"])
         else:
-            blob = part["inlineData"]
-            # Google's JSON takes both alphabets of base64.
+            # Google's JSON takes both spellings of names and both alphabets of base64.
+            blob = part.get("inlineData") or part["inline_data"]
             data = blob["data"].replace("-", "+").replace("_", "/")
-            parts.append((blob["mimeType"], _decode(data)))
+            parts.append((blob.get("mimeType") or blob["mime_type"], _decode(data)))
     system = "".join(p["text"] for p in body.get("systemInstruction", {}).get("parts", ()))
     return system, parts
 

@@ -75,8 +75,8 @@ def address(engine: str, server: Server) -> str:
     return server.openai_url if engine == "openai" else server.url
 
 
-def load(engine: str, server: Server, name: str = "any", **options: Any) -> Model:
-    options.setdefault("base_url", address(engine, server))
+def load(engine: str, at: Server, name: str = "any", **options: Any) -> Model:
+    options.setdefault("base_url", address(engine, at))
     return load_model(f"{engine}/{name}", **options)
 
 

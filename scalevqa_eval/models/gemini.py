@@ -185,7 +185,10 @@ class GeminiModel:
     def _read(self, response: types.GenerateContentResponse, latency: float) -> Reply:
         feedback = response.prompt_feedback
         blocked = feedback is not None and feedback.block_reason is not None
-        if not response.candidates and not blocked:
+        empty = all(
+            c.content is None and c.finish_reason is None for c in response.candidates or ()
+        )
+        if empty and not blocked:
             raise remote.garbled("gemini", "JSON without a candidate", b"", self._key)
         text, reasoning, finish = "", "", "SAFETY"
         if response.candidates:
