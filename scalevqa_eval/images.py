@@ -115,6 +115,11 @@ class ImageStore:
                 raise DataError(f"image {view.image}: {error}") from None
             return part if part.scale == view.scale else replace(part, scale=view.scale)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of encoded images in memory now."""
+        return self._held
+
     def file(self, path: str) -> Path:
         """The file that an image path names. Raises DataError if it leads out of the root."""
         try:
