@@ -1,0 +1,88 @@
+"""Which questions belong together (slide, patient, page) where the data does not say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from scalevqa_eval.questions import Question
+
+_FIELD = re.compile(
+    r"wsi|slide|patient|case|subject|donor|specimen|biopsy|page|article|paper|document|doc_?id|"
+    r"source|pmc|pmid|video|study|tcga|cluster|group",
+    re.IGNORECASE,
+)
+_TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """One label per question, where they come from, and whether that is known or a guess."""
+
+    labels: tuple[str, ...]
+    source: str
+    known: bool
+
+    @property
+    def count(self) -> int:
+        return len(set(self.labels))
+
+
+def find_clusters(questions: Sequence[Question]) -> Clusters:
+    """The slides; else the first of: a TCGA patient, a field of `extra`, a directory, an image.
+
+    A guess must make at least two clusters, and fewer clusters than questions. Where nothing is
+    found, each question is a cluster of its own.
+    """
+    if all(question.slide for question in questions):
+        return Clusters(tuple(str(q.slide) for q in questions), "slide", True)
+    for source, label in _guesses(questions):
+        labels = [label(question) for question in questions]
+        if any(value is None for value in labels):
+            continue
+        if 2 <= len(set(labels)) < len(questions):
+            return Clusters(tuple(str(value) for value in labels), source, False)
+    if any(question.slide for question in questions):  # some are known: the others stand alone
+        mixed = tuple(q.slide or f"\0{i}" for i, q in enumerate(questions))
+        return Clusters(mixed, "slide, where it is given", False)
+    return Clusters(tuple(f"\0{i}" for i in range(len(questions))), "", False)
+
+
+Label = Callable[[Question], str | None]
+
+
+def _guesses(questions: Sequence[Question]) -> list[tuple[str, Label]]:
+    fields = sorted({key for question in questions for key in question.extra if _FIELD.search(key)})
+    guesses: list[tuple[str, Label]] = [("TCGA patient", _tcga)]
+    guesses += [(f"field {name!r}", _field(name)) for name in fields]
+    guesses += [("image directory", _directory), ("image", _image)]
+    return guesses
+
+
+def _tcga(question: Question) -> str | None:
+    for text in (*question.image_set, question.id):
+        match = _TCGA.search(text.upper())
+        if match:
+            return match[0]
+    return None
+
+
+def _field(name: str) -> Label:
+    def label(question: Question) -> str | None:
+        value = question.extra.get(name)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            return str(value)
+        return None
+
+    return label
+
+
+def _directory(question: Question) -> str | None:
+    parents = {str(PurePosixPath(image).parent) for image in question.image_set}
+    return min(parents) if parents else None
+
+
+def _image(question: Question) -> str | None:
+    return min(question.image_set) if question.views else None

@@ -1,0 +1,102 @@
+"""The typed results of an audit; `report` puts them together and writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scalevqa_eval.audit.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One probe on one stratum. `correct` counts ties as fractions.
+
+    `p_value` is the probe's own: exact (Poisson-)binomial for a rule, by redraws for a trained
+    probe. `null_mean` and `null_sd` are the accuracy on redrawn labels (NaN-free: None without
+    redraws).
+    """
+
+    name: str
+    kind: str
+    about: str
+    n: int
+    correct: float
+    accuracy: float
+    ci: tuple[float, float]
+    ci_method: str
+    upper: float
+    chance: float
+    p_value: float
+    test: str
+    null_mean: float | None
+    null_sd: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "about": self.about,
+            "n": self.n,
+            "correct": rounded(self.correct),
+            "accuracy": rounded(self.accuracy),
+            "ci": [rounded(x) for x in self.ci],
+            "ci_method": self.ci_method,
+            "upper_bound": rounded(self.upper),
+            "chance": rounded(self.chance),
+            "p_value": rounded(self.p_value),
+            "test": self.test,
+            "null_mean": rounded(self.null_mean),
+            "null_sd": rounded(self.null_sd),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StratumResult:
+    """All probes on all questions (name "") or on one dimension.
+
+    `p_value` is for the family of probes, `p_adjusted` also for all strata. `upper` is the
+    largest one-sided 95 % upper limit of any probe; `detectable` the smallest accuracy that a
+    probe on so many questions shows with 80 % power (None: too few for any).
+    """
+
+    name: str
+    n: int
+    clusters: int
+    chance: float
+    p_value: float
+    p_adjusted: float
+    upper: float
+    detectable: float | None
+    verdict: Verdict
+    probes: tuple[ProbeResult, ...]
+
+    @property
+    def best(self) -> ProbeResult:
+        """The probe of the highest accuracy; of equal ones the first by name."""
+        return min(self.probes, key=lambda probe: (-round(probe.accuracy, 9), probe.name))
+
+    def to_json(self) -> dict[str, Any]:
+        best = self.best
+        return {
+            "best_probe": best.name,
+            "accuracy": rounded(best.accuracy),
+            "correct": rounded(best.correct),
+            "ci": [rounded(x) for x in best.ci],
+            "n": self.n,
+            "clusters": self.clusters,
+            "chance": rounded(self.chance),
+            "chance_corrected": rounded((best.accuracy - self.chance) / (1 - self.chance)),
+            "null_mean": rounded(best.null_mean),
+            "null_sd": rounded(best.null_sd),
+            "p_value": rounded(self.p_value),
+            "p_adjusted": rounded(self.p_adjusted),
+            "upper_bound": rounded(self.upper),
+            "detectable_accuracy": rounded(self.detectable),
+            "verdict": self.verdict,
+        }
+
+
+def rounded(value: float | None) -> float | None:
+    """Six digits: what single-precision fits reproduce to the byte."""
+    return None if value is None else round(float(value), 6) + 0.0

@@ -1,0 +1,137 @@
+"""The texts of a benchmark as a text-only reader has them: no images, and no answers.
+
+A Table holds no answer on purpose: whatever is computed from it cannot have seen one. Questions
+and options stand in an order that depends on their content alone, so that the order of rows, the
+order of options and the letters' names can have no influence on what is computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from scalevqa_eval.audit.tokens import Hasher, Hashes, normalise, tokens
+from scalevqa_eval.questions import Question
+
+Ints = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Options as rows, grouped by question, in canonical order.
+
+    `texts`, `words`, `hashes` have one entry per row; `question_words`, `question_hashes`,
+    `dimension`, `image_set` one per question. `order[i]` is the place of question i in the list
+    that was given, `letters[r]` the letter that row r had there. `image_set` is -1 for a question
+    that shares its images with no other.
+    """
+
+    order: Ints
+    letters: tuple[str, ...]
+    texts: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+    hashes: tuple[Hashes, ...]
+    question_words: tuple[tuple[str, ...], ...]
+    question_hashes: tuple[Hashes, ...]
+    sizes: Ints
+    dimension: Ints
+    dimensions: tuple[str, ...]
+    image_set: Ints
+
+    @property
+    def n(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def rows(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def start(self) -> Ints:
+        """The first row of each question."""
+        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.intp)
+
+    @cached_property
+    def owner(self) -> Ints:
+        """The question of each row."""
+        return np.repeat(np.arange(self.n), self.sizes)
+
+    @cached_property
+    def chances(self) -> npt.NDArray[np.float64]:
+        """The probability that a guess is right, per question."""
+        return 1.0 / self.sizes
+
+
+def make_table(questions: Sequence[Question]) -> Table:
+    """The table of questions with options; open questions must have been left out."""
+    keys = [content_key(question) for question in questions]
+    order = sorted(range(len(questions)), key=lambda i: (keys[i], questions[i].id))
+    hasher = Hasher()
+    letters: list[str] = []
+    texts: list[str] = []
+    for i in order:
+        shown = sorted(questions[i].options.items(), key=lambda item: _option_key(item[1]))
+        letters += [letter for letter, _ in shown]
+        texts += [text for _, text in shown]
+    words = tuple(tokens(text) for text in texts)
+    question_words = tuple(tokens(questions[i].text) for i in order)
+    dimensions = tuple(sorted({question.dimension for question in questions}))
+    number = {name: k for k, name in enumerate(dimensions)}
+    return Table(
+        order=np.array(order, dtype=np.intp),
+        letters=tuple(letters),
+        texts=tuple(texts),
+        words=words,
+        hashes=tuple(hasher(w) for w in words),
+        question_words=question_words,
+        question_hashes=tuple(hasher(w) for w in question_words),
+        sizes=np.array([len(questions[i].options) for i in order], dtype=np.intp),
+        dimension=np.array([number[questions[i].dimension] for i in order], dtype=np.intp),
+        dimensions=dimensions,
+        image_set=_image_sets([questions[i] for i in order]),
+    )
+
+
+def gold_offsets(table: Table, questions: Sequence[Question]) -> Ints:
+    """Which of its rows is the right one, per question of the table (0 for the first).
+
+    Of options with the same text, the first stands for all.
+    """
+    gold = np.empty(table.n, dtype=np.intp)
+    for i, place in enumerate(table.order):
+        first = int(table.start[i])
+        rows = range(first, first + int(table.sizes[i]))
+        answer = questions[place].options[questions[place].answer]
+        gold[i] = next(k for k, row in enumerate(rows) if table.texts[row] == answer)
+    return gold
+
+
+def content_key(question: Question) -> bytes:
+    """A digest of what a question shows; neither its answer nor its letters nor their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    shown = sorted(question.options.values())
+    for part in (question.dimension, question.text, *shown, "\0", *question.image_set):
+        data = part.encode("utf-8", "replace")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()
+
+
+def _option_key(text: str) -> tuple[bytes, str]:
+    # By digest: alphabetical order would put "A …" and "No …" in places of their own.
+    return hashlib.blake2b(normalise(text).encode("utf-8", "replace"), digest_size=8).digest(), text
+
+
+def _image_sets(questions: Sequence[Question]) -> Ints:
+    sets: dict[tuple[str, ...], list[int]] = {}
+    for i, question in enumerate(questions):
+        if question.views:
+            sets.setdefault(tuple(sorted(question.image_set)), []).append(i)
+    codes = np.full(len(questions), -1, dtype=np.intp)
+    for k, members in enumerate(m for m in sets.values() if len(m) > 1):
+        codes[members] = k
+    return codes
