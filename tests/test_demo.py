@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse, stats
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -29,6 +30,9 @@ from scalevqa_eval.demo_drawing import PIXELS, draw_view
 from scalevqa_eval.demo_scene import FINDINGS, Scene, draw_stain, lay_out
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.questions import Question
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 SPLITS = ("train", "val", "test")
 
@@ -234,10 +238,11 @@ def test_closer_views_are_crops_of_the_wider_ones(root: Path) -> None:
         assert np.mean(shifted[wide]) < 0.3
 
 
-def inside_high(scene: Scene, points: np.ndarray) -> np.ndarray:
+def inside_high(scene: Scene, points: Floats) -> Flags:
     window = scene.windows["high"]
     offset = points - np.array([window.x, window.y])
-    return ((offset > 0) & (offset < window.size)).all(axis=1)
+    inside: Flags = ((offset > 0) & (offset < window.size)).all(axis=1)
+    return inside
 
 
 @given(seed=st.integers(0, 2**32 - 1), present=st.sets(st.sampled_from(FINDINGS)))
@@ -264,17 +269,19 @@ def test_a_scene_shows_its_findings_and_no_others(seed: int, present: set[str]) 
 def test_necrosis_is_pale_and_pigment_is_brown() -> None:
     """Findings are seen in the colours of the view that is said to show them."""
 
-    def mean(scale: str, share: Callable[[np.ndarray], np.ndarray], **chosen: bool) -> float:
+    def mean(scale: str, share: Callable[[Floats], Flags], **chosen: bool) -> float:
         rng = np.random.default_rng(5)
         scene = lay_out({name: chosen.get(name, False) for name in FINDINGS}, draw_stain(rng), rng)
         pixels = np.asarray(draw_view(scene, scene.windows[scale], rng), float)
         return float(share(pixels).mean())
 
-    def brown(pixels: np.ndarray) -> np.ndarray:
-        return (pixels[..., 0] - pixels[..., 2] > 60) & (pixels[..., 1] < 150)
+    def brown(pixels: Floats) -> Flags:
+        found: Flags = (pixels[..., 0] - pixels[..., 2] > 60) & (pixels[..., 1] < 150)
+        return found
 
-    def salmon(pixels: np.ndarray) -> np.ndarray:
-        return (pixels[..., 0] > 210) & (pixels[..., 0] - pixels[..., 2] > 20)
+    def salmon(pixels: Floats) -> Flags:
+        found: Flags = (pixels[..., 0] > 210) & (pixels[..., 0] - pixels[..., 2] > 20)
+        return found
 
     assert mean("high", brown, pigment=True) > 0.02 > mean("high", brown) + 0.015
     assert mean("low", salmon, necrosis=True) > 0.1 > mean("low", salmon) + 0.05

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.utils.extmath import randomized_svd
 
 from scalevqa_eval.models.baselines_features import FEATURES, view_features
 from scalevqa_eval.models.baselines_text import (
@@ -93,17 +93,17 @@ class PixelModel:
         self._spread[self._spread < 1e-9] = np.inf
         scaled = np.stack([self._standard(row) for row in table.reshape(len(rows), -1)])
         size = min(_IMAGE_SIZE, *scaled.shape)
-        self._directions = PCA(size, random_state=seed).fit(scaled).components_
+        self._directions = randomized_svd(scaled, size, n_iter=5, random_state=seed)[2]
 
     def _fit_texts(self, questions: Sequence[Question], seed: int) -> None:
         self._text = OptionText(questions)
         table = self._text.table(questions)
         size = min(_TEXT_SIZE, *table.shape)
-        self._topics = TruncatedSVD(size, random_state=seed).fit(table)
+        self._topics = randomized_svd(table, size, n_iter=5, random_state=seed)[2]
 
     def _texts(self, text: str, options: Mapping[str, str], dimension: str) -> Floats:
         """(options, size)"""
-        found: Floats = self._topics.transform(self._text.rows(text, options, dimension))
+        found: Floats = self._text.rows(text, options, dimension) @ self._topics.T
         return found
 
     def _raw(self, images: Iterable[ImagePart]) -> Floats:
