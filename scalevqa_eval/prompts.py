@@ -121,13 +121,16 @@ def load_style(name_or_path: str) -> PromptStyle:
             f"no prompt {name_or_path!r}: give one of {', '.join(STYLES)} or the path of a file"
         )
     try:
-        return _parse_style(path.name, path.read_text("utf-8"))
+        return _parse_style(path.name, path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a UTF-8 text file") from error
+    except OSError as error:
+        raise UsageError(f"cannot read the prompt {path}: {error.strerror}") from error
 
 
 def _parse_style(name: str, text: str) -> PromptStyle:
-    system, _, suffix = text.replace("\r\n", "\n").partition(SYSTEM_END)
+    # The line end in front lets a file begin with the three dashes: no system text at all.
+    system, _, suffix = f"\n{text}\n".replace("\r\n", "\n").partition(SYSTEM_END)
     return PromptStyle(name, system.strip(), suffix.strip())
 
 
@@ -144,8 +147,9 @@ def build_prompt(
     sampling: Sampling,
     image: Callable[[View], ImagePart],
 ) -> Prompt:
-    """Images first (low, mid, high), then the question and its options.
+    """Images first, in the question's order, then the question and its options.
 
+    `conditions.apply` puts views in order low, mid, high, unless the condition shuffles them.
     `image` turns a view into what is sent of it: `ImageStore.part` of images.py.
     """
     text = question_text(question)
