@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import loopback
 import pytest
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("keys")
 __all__ = ["keys"]
 
 
-def refusal(message: str, status: str, *details: dict[str, object]) -> dict[str, object]:
+def refusal(message: str, status: str, *details: Mapping[str, object]) -> dict[str, object]:
     return {"error": {"code": 0, "message": message, "status": status, "details": list(details)}}
 
 
@@ -103,7 +104,7 @@ def test_extra_fields_reach_nested_settings(server: Server) -> None:
 
 
 def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import google
+    import google  # type: ignore[import-untyped]
 
     monkeypatch.setitem(sys.modules, "google.genai", None)
     monkeypatch.delattr(google, "genai", raising=False)
