@@ -62,7 +62,7 @@ def _device_module() -> types.ModuleType:
     return module
 
 
-class CPUPlatform(PlatformBase):
+class CPUPlatform(PlatformBase):  # type: ignore[misc]
     """One device, no memory of its own, collectives by gloo."""
 
     device_name = "cpu"

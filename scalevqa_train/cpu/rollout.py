@@ -101,7 +101,7 @@ class HFServer:
         for (*_, reply), output in zip(group, outputs, strict=True):
             reply.set_result(output)
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _generate(self, group: list[Any]) -> list[Any]:
         """Prompts padded on the left to (B, P); replies (B, R) cut after their end token."""
         settings = group[0][1]
@@ -257,7 +257,7 @@ class HFAdapter(BaseRollout):  # type: ignore[misc]
 
     async def release(self) -> None: ...
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     async def update_weights(
         self,
         weights: Any,

@@ -1,0 +1,203 @@
+"""`scalevqa train …`: data, GRPO and SFT on verl, merge, curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_OVERRIDES = typer.Argument(help="Settings of verl, key=value, such as trainer.total_epochs=3.")
+_DEVICE = typer.Option(help="gpu, or cpu to try a recipe or to test.")
+_NODES = typer.Option(min=1, help="Nodes of a Ray cluster.  [default: the preset's]")
+_GPUS = typer.Option(min=1, help="GPUs of each node.  [default: the preset's]")
+_DRY = typer.Option("--dry-run", help="Check, print all settings with their sources, and stop.")
+
+
+def register(app: typer.Typer) -> None:
+    train = typer.Typer(
+        help="Train a model: prepare, sft, grpo, merge, curve.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    train.command("prepare")(prepare)
+    train.command("grpo")(grpo)
+    train.command("sft")(sft)
+    train.command("merge")(merge)
+    train.command("curve")(curve)
+    app.add_typer(train, name="train")
+
+
+def prepare(
+    output: Annotated[Path, typer.Option(help="Directory for the prepared data.")],
+    benchmark: Annotated[str, typer.Option(help="A name, a card or a question file.")] = "demo",
+    split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
+    val_split: Annotated[str, typer.Option(help="Split to validate on.")] = "val",
+    data_dir: Annotated[Path | None, typer.Option(help="Where questions and images lie.")] = None,
+    dimension: Annotated[
+        list[str] | None, typer.Option(help="Only this dimension. Repeat for several.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="Prompt style or text file.  [default: the benchmark's]")
+    ] = None,
+    images: Annotated[str, typer.Option(help="bytes (embedded) or paths.")] = "bytes",
+    leak_scores: Annotated[
+        Path | None, typer.Option(help="audit.json whose leak scores the reward may use.")
+    ] = None,
+    exclude_leaky: Annotated[
+        Path | None, typer.Option(help="audit.json; leave questions of high leak score out.")
+    ] = None,
+    leak_limit: Annotated[
+        float, typer.Option(min=0, max=1, help="Leak score from which --exclude-leaky leaves out.")
+    ] = 0.5,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Only questions that stand in option blocks.")
+    ] = False,
+    sft: Annotated[
+        str | None, typer.Option(help="Also SFT targets: think, or description+think.")
+    ] = None,
+    drop_sentences: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of each rationale to drop (SFT).")
+    ] = 0.0,
+    model: Annotated[
+        str | None, typer.Option(help="Model whose prompt lengths are checked with verl.")
+    ] = None,
+    max_prompt_length: Annotated[int, typer.Option(min=1, help="In tokens.")] = 5120,
+    seed: Annotated[int, typer.Option(help="For dropped sentences.")] = 0,
+) -> None:
+    """Write a benchmark's train and validation split as verl's Parquet files."""
+    from scalevqa_eval.benchmark import load_benchmark
+    from scalevqa_eval.prompts import load_style
+    from scalevqa_train import prepare as work
+    from scalevqa_train.leaks import read_leak_scores
+
+    train = load_benchmark(benchmark, split, data_dir, limit=limit)
+    val = (
+        train.load_split(val_split)
+        if train.load_split is not None
+        else load_benchmark(benchmark, val_split, data_dir)
+    )
+    audit = exclude_leaky or leak_scores
+    choices = work.Choices(
+        images=images,
+        dimensions=tuple(dimension or ()),
+        blocks=blocks,
+        leaks=None if audit is None else read_leak_scores(audit),
+        leak_limit=leak_limit if exclude_leaky is not None else None,
+        target=sft,
+        dropped=drop_sentences,
+        seed=seed,
+    )
+    about = work.prepare(
+        train, val, output, load_style(prompt or train.prompt), choices, typer.echo
+    )
+    if model is not None:
+        from scalevqa_train.token_lengths import check_with_verl
+
+        about = check_with_verl(output, about, model, max_prompt_length, typer.echo)
+        work.write_about(output, about)
+    else:
+        typer.echo("Prompt lengths are unknown: add --model to check them with verl.")
+    typer.echo(f"Next: scalevqa train grpo --model MODEL --data {output} --output RUN")
+
+
+def grpo(
+    model: Annotated[str, typer.Option(help="Directory or hub id of the model to train.")],
+    data: Annotated[Path, typer.Option(help="What `scalevqa train prepare` wrote.")],
+    output: Annotated[Path, typer.Option(help="Directory of the run.")],
+    overrides: Annotated[list[str] | None, _OVERRIDES] = None,
+    preset: Annotated[
+        str, typer.Option(help="scalereasoner, grounded, or a YAML file.")
+    ] = "scalereasoner",
+    reward: Annotated[
+        str | None, typer.Option(help="scalereasoner, grounded, pathreasoner.")
+    ] = None,
+    device: Annotated[str, _DEVICE] = "gpu",
+    nodes: Annotated[int | None, _NODES] = None,
+    gpus_per_node: Annotated[int | None, _GPUS] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the last whole checkpoint.")] = True,
+    dry_run: Annotated[bool, _DRY] = False,
+) -> None:
+    """Train by GRPO with verl. The same command continues a run that was stopped."""
+    from scalevqa_train import grpo as work
+
+    request = work.Request(
+        model=model,
+        data=data,
+        output=output,
+        preset=preset,
+        reward=reward,
+        device=device,
+        nodes=nodes,
+        gpus_per_node=gpus_per_node,
+        resume=resume,
+        overrides=tuple(overrides or ()),
+    )
+    plan = work.plan(request, typer.echo)
+    if dry_run:
+        for key, value, source in work.settings_table(plan):
+            typer.echo(f"{key}={value}    # {source}")
+        typer.echo(f"{plan.steps} steps; nothing was started")
+        return
+    typer.echo(f"{plan.preset.title}; reward {plan.reward}; {plan.steps} steps")
+    checkpoint = work.train(plan, typer.echo)
+    typer.echo(f"Next: scalevqa train merge {checkpoint} --output MODEL")
+
+
+def sft(
+    model: Annotated[str, typer.Option(help="Directory or hub id of the model to train.")],
+    data: Annotated[Path, typer.Option(help="What `scalevqa train prepare --sft …` wrote.")],
+    output: Annotated[Path, typer.Option(help="Directory of the run.")],
+    overrides: Annotated[list[str] | None, _OVERRIDES] = None,
+    preset: Annotated[
+        str, typer.Option(help="sft-scalereasoner or a YAML file.")
+    ] = "sft-scalereasoner",
+    full: Annotated[bool, typer.Option("--full", help="Train all weights, not a LoRA.")] = False,
+    device: Annotated[str, _DEVICE] = "gpu",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs of this machine.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on from the last whole checkpoint.")] = True,
+    dry_run: Annotated[bool, _DRY] = False,
+) -> None:
+    """Train on the rationales (SFT) with verl. The same command continues a stopped run."""
+    from scalevqa_train import sft as work
+
+    request = work.Request(
+        model, data, output, preset, full, device, gpus, resume, tuple(overrides or ())
+    )
+    plan = work.plan(request)
+    if dry_run:
+        for setting in plan.settings:
+            typer.echo(f"{setting.override}    # {setting.source}")
+        typer.echo(f"{plan.steps} steps; nothing was started")
+        return
+    typer.echo(f"{plan.preset.title}; {plan.steps} steps")
+    checkpoint = work.train(plan, typer.echo)
+    typer.echo(f"Next: scalevqa train merge {checkpoint} --output MODEL")
+
+
+def merge(
+    checkpoint: Annotated[Path, typer.Argument(help="global_step_N, or a run (its last one).")],
+    output: Annotated[Path, typer.Option(help="Directory for the model.")],
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(help="Run of `scalevqa run` to show in the model card.")
+    ] = None,
+) -> None:
+    """Write a checkpoint as a Hugging Face model directory with a model card."""
+    from scalevqa_train import merge as work
+
+    directory = work.merge(checkpoint, output, tuple(evaluation or ()), typer.echo)
+    typer.echo(f"Next: scalevqa run --model hf/{directory} --benchmark B")
+
+
+def curve(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Directory for the pictures.  [default: the run's]")
+    ] = None,
+) -> None:
+    """Draw a run's reward and validation accuracy as PNG pictures and a page."""
+    from scalevqa_train import curve as work
+
+    for path in work.draw_run(run, output or run):
+        typer.echo(path)
