@@ -95,11 +95,12 @@ def read_benchmark(
         defects += bad
         revisions.append(document.revision)
     _check_one_kind_of_images(embedded, questions, files[0])
+    questions = questions[:limit]
     benchmark = Benchmark(
         name=card.name,
         revision=commit or "+".join(dict.fromkeys(revisions)),
         split=chosen,
-        questions=tuple(questions[:limit]),
+        questions=tuple(questions),
         image_root=embedded.root if embedded.used else image_root,
         dimensions=_dimensions(card, questions),
         card=card.sha256,

@@ -12,6 +12,7 @@ from scalevqa_eval.tables import BadRow, Repeated
 
 MAX_TEXT = 100_000
 _LETTER = re.compile(r"\(?([A-Za-z])\s*(?:[).:](?P<rest>.*))?\Z", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -78,11 +79,13 @@ def resolve_answer(raw: Any, options: Mapping[str, str], index_from: int | None 
             return letters[raw - index_from]
         raise RowError("answer", f"answer {raw} is not the position of an option")
     answer = text_of(raw, "answer").strip()
+    if not answer:
+        raise RowError("answer", "the answer is empty")
     if answer in options:
         return answer
     same = [letter for letter, text in options.items() if plain(text) == plain(answer)]
     match = _LETTER.match(answer)
-    if match is not None and match[1].upper() in options and answer:
+    if match is not None and match[1].upper() in options:
         letter = match[1].upper()
         rest = plain(match["rest"] or "")
         if not same and rest in ("", plain(options[letter])):
@@ -109,10 +112,8 @@ def check_object(row: Any) -> None:
         raise RowError("type", f"the field {', '.join(row.keys_repeated)} stands twice")
 
 
-def text_of(value: Any, field: str, numbers: bool = False) -> str:
+def text_of(value: Any, field: str) -> str:
     """A text that can be sent and stored. Raises RowError naming the field."""
-    if numbers and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise RowError("type", f"{field} is {value}, not a text")
     if not isinstance(value, str):
@@ -125,6 +126,14 @@ def text_of(value: Any, field: str, numbers: bool = False) -> str:
     except UnicodeEncodeError:
         raise RowError("text", f"{field} holds half of a surrogate pair") from None
     return value
+
+
+def label_of(value: Any, field: str) -> str:
+    """A name that is shown in tables and messages: a text or integer without control characters."""
+    text = str(value) if type(value) is int else text_of(value, field)
+    if _CONTROL.search(text):
+        raise RowError("text", f"{field} {shorten(text)} holds control characters")
+    return text
 
 
 def check_value(value: Any, field: str, depth: int = 8) -> None:

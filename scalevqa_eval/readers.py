@@ -13,6 +13,7 @@ from scalevqa_eval.fields import (
     RowError,
     check_object,
     check_value,
+    label_of,
     read_options,
     resolve_answer,
     shorten,
@@ -105,7 +106,7 @@ def _table_question(row: Any, name: str, context: Context) -> Question:
     if text is None:
         raise RowError("missing", f"there is no question text (field {_names(fields.text)})")
     dimension = pick(row, fields.dimension)
-    label = "all" if dimension is None else text_of(dimension, "dimension", numbers=True)
+    label = "all" if dimension is None else label_of(dimension, "dimension")
     slide = pick(row, fields.slide)
     extra = {key: pick(row, paths) for key, paths in fields.extra.items()}
     for key, value in extra.items():
@@ -117,7 +118,7 @@ def _table_question(row: Any, name: str, context: Context) -> Question:
         answer=answer,
         views=read_views(row, context),
         dimension=card.dimensions.get(label, label) or "all",
-        slide=None if slide is None else text_of(slide, "slide", numbers=True) or None,
+        slide=None if slide is None else label_of(slide, "slide") or None,
         split=context.split,
         rationale=text_of(pick(row, fields.rationale) or "", "rationale"),
         extra={key: value for key, value in extra.items() if value is not None},
@@ -134,13 +135,15 @@ def make_question(**parts: Any) -> Question:
 
 def _id(row: Any, number: int, context: Context) -> str:
     raw = pick(row, context.card.fields.id) if isinstance(row, dict) else None
-    if isinstance(raw, bool) or not isinstance(raw, (str, int)) or raw == "" or _unprintable(raw):
-        raw = f"row{number}"
-    return context.card.ids.replace("{split}", context.split).replace("{id}", str(raw)[:200])
+    name = row_name(raw, number)
+    return context.card.ids.replace("{split}", context.split).replace("{id}", name)
 
 
-def _unprintable(raw: str | int) -> bool:
-    return isinstance(raw, str) and not raw.isprintable()
+def row_name(raw: Any, number: int) -> str:
+    """The id that a row gives itself, or its number if that is no printable text or integer."""
+    if isinstance(raw, bool) or not isinstance(raw, (str, int)) or not str(raw).isprintable():
+        raw = ""
+    return str(raw)[:200] or f"row{number}"
 
 
 def read_views(row: Mapping[str, Any], context: Context) -> tuple[View, ...]:
@@ -172,9 +175,9 @@ def image_reference(value: Any, context: Context) -> str:
     if not isinstance(value, str):
         raise RowError("type", f"an image is named by a {type(value).__name__}, not by a path")
     path = PurePosixPath(value.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or "\0" in value or re.match(r"[A-Za-z]:", value):
+    if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", value):
         raise RowError("path", f"the image path {shorten(value)} leads out of the image directory")
-    return text_of(value, "image path")
+    return label_of(value, "image path")
 
 
 def pick(row: Any, paths: tuple[str, ...]) -> Any:

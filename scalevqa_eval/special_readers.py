@@ -7,9 +7,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.fields import RowError, check_object, read_options, resolve_answer, text_of
+from scalevqa_eval.fields import (
+    RowError,
+    check_object,
+    label_of,
+    read_options,
+    resolve_answer,
+    text_of,
+)
 from scalevqa_eval.questions import LETTERS, Question, View
-from scalevqa_eval.readers import Context, Rows, image_reference, make_question, pick
+from scalevqa_eval.readers import Context, Rows, image_reference, make_question, pick, row_name
 from scalevqa_eval.tables import Document, find_rows
 
 _TAGS = ("info", "observe", "think", "answer")
@@ -32,10 +39,11 @@ def pathmmu_rows(document: Document, context: Context) -> Rows:
         items = splits.get(context.split, [])
         if not isinstance(items, list):
             raise DataError(f"{document.path}: {subset}/{context.split} is no list")
+        if not subset.isprintable():
+            raise DataError(f"{document.path}: the subset {subset!r} is no name")
         for number, item in enumerate(items, start=1):
             raw = item.get("No") if isinstance(item, dict) else None
-            known = isinstance(raw, (int, str)) and not isinstance(raw, bool) and raw != ""
-            name = f"{subset}-{context.split}-{raw if known else f'row{number}'}"
+            name = f"{subset}-{context.split}-{row_name(raw, number)}"
 
             def make(item: Any = item, name: str = name, subset: str = subset) -> Question:
                 return _pathmmu_question(item, name, subset, context)
@@ -62,10 +70,10 @@ def _pathmmu_question(item: Any, name: str, subset: str, context: Context) -> Qu
         answer=pathmmu_answer(item["answer"], options, item["options"]),
         views=(View("single", image, context.card.magnifications.get("single", "")),),
         dimension=context.card.dimensions.get(subset, subset),
-        slide=text_of(cluster, "source_img or tw_id", numbers=True),
+        slide=label_of(cluster, "source_img or tw_id"),
         split=context.split,
         rationale=text_of(item.get("explanation") or "", "explanation"),
-        extra={key: text_of(value, key, numbers=True) for key, value in extra.items() if value},
+        extra={key: label_of(value, key) for key, value in extra.items() if value},
     )
 
 
@@ -92,8 +100,9 @@ def conversation_rows(document: Document, context: Context) -> Rows:
     """PathReasoner: conversations whose reply holds <info>, <think> and <answer>."""
     for number, row in enumerate(find_rows(document, context.card.rows), start=1):
         raw = row.get("id") if isinstance(row, dict) else None
-        known = isinstance(raw, (int, str)) and not isinstance(raw, bool) and raw != ""
-        name = str(raw)[:200] if known else f"{context.split}-row{number}"
+        name = row_name(raw, number)
+        if name == f"row{number}":
+            name = f"{context.split}-{name}"
 
         def make(row: Any = row, name: str = name) -> Question:
             return _conversation_question(row, name, context)

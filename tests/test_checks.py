@@ -236,6 +236,10 @@ def test_pathmmu_says_where_images_are_to_be_had(tmp_path: Path) -> None:
     assert "Atlas: missing 4.jpg. To be had from ARCH's books_set" in words
     assert "PathCLS: missing 5.jpg. To be had from nine public sets" in words
     assert "PubMed: missing" not in words
+    code, output = run("check", "pathmmu", "--data-dir", tmp_path, "--split", "test_all")
+    assert code == 1
+    assert "pathmmu test_all: 2 questions" in output
+    assert "slide in two splits" not in output
 
 
 def test_a_request_that_is_wrong_exits_with_2(tmp_path: Path) -> None:
