@@ -95,5 +95,5 @@ def ranks_table(names: Sequence[str], ranks: Sequence[Rank]) -> Table:
 
 
 def p_text(p: float) -> str:
-    """A p-value with three decimals; small ones as a bound."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    """A p-value with three decimals and no leading zero; small ones as a bound."""
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

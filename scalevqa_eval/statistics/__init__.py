@@ -27,5 +27,7 @@ from scalevqa_eval.statistics.paired import mcnemar as mcnemar
 from scalevqa_eval.statistics.paired import permutation_test as permutation_test
 from scalevqa_eval.statistics.paired import sign_flip as sign_flip
 from scalevqa_eval.statistics.ranks import Rank as Rank
+from scalevqa_eval.statistics.ranks import binomial_means as binomial_means
 from scalevqa_eval.statistics.ranks import rank_intervals as rank_intervals
 from scalevqa_eval.statistics.ranks import rank_intervals_binomial as rank_intervals_binomial
+from scalevqa_eval.statistics.ranks import ranks_of as ranks_of

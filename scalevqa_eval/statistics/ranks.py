@@ -40,7 +40,7 @@ def rank_intervals(
     sums = np.stack([np.bincount(codes, weights=row) for row in values]).astype(np.float64)
     sizes = np.bincount(codes).astype(np.float64)
     means = bootstrap_means(sums, sizes, draws, seed)
-    return _ranks(values.mean(1), means, level, f"cluster bootstrap, {count} clusters")
+    return ranks_of(values.mean(1), means, f"cluster bootstrap, {count} clusters", level)
 
 
 def rank_intervals_binomial(
@@ -58,15 +58,30 @@ def rank_intervals_binomial(
     would make these intervals narrower, clusters wider.
     """
     k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    means = binomial_means(k, total, draws=draws, seed=seed)
+    return ranks_of(k.sum(1) / total.sum(1), means, "binomial bootstrap", level)
+
+
+def binomial_means(
+    correct: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 2000, seed: int = 0
+) -> Array:
+    """Accuracies (draws, models) of counts (models, dimensions), each redrawn from its binomial."""
+    k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
     random = np.random.Generator(np.random.PCG64(seed))
     drawn = stats.binom.ppf(random.random((draws, *k.shape)), total, k / np.maximum(total, 1))
-    means = np.nan_to_num(drawn).sum(2) / total.sum(1)
-    return _ranks(k.sum(1) / total.sum(1), means, level, "binomial bootstrap")
+    return np.asarray(np.nan_to_num(drawn).sum(2) / total.sum(1))
 
 
-def _ranks(observed: Array, resampled: Array, level: float, method: str) -> list[Rank]:
-    """Rounding hides differences that are none (sums in another order)."""
-    places = stats.rankdata(-np.round(observed, 12), method="min").astype(int)
+def ranks_of(
+    observed: npt.ArrayLike, resampled: Array, method: str, level: float = 0.95
+) -> list[Rank]:
+    """Ranks of accuracies (models,) with the percentiles of their ranks in each row of `resampled`.
+
+    Rounding hides differences that are none (sums in another order).
+    """
+    places = stats.rankdata(
+        -np.round(np.asarray(observed, dtype=np.float64), 12), method="min"
+    ).astype(int)
     drawn = stats.rankdata(-np.round(resampled, 12), method="min", axis=1)
     ends = np.quantile(
         drawn, [(1 - level) / 2, (1 + level) / 2], axis=0, method="inverted_cdf"

@@ -1,0 +1,1 @@
+"""Leaderboards: results as data (YAML, answers), and the tables and pages made from them."""

@@ -1,0 +1,294 @@
+"""The data of a leaderboard: one YAML file per benchmark, an entry per model.
+
+Every result is `n` and `correct`. Percentages that a source printed stand beside the counts they
+come from and must round to them; where a source gives too few digits for counts, the entry says
+so in `no_counts`. Anything else is refused with one line that names the entry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scalevqa_eval.errors import DataError
+
+State = Literal["published", "reproduced", "ours"]
+FULL = "full"
+
+_MAX_BYTES = 5_000_000
+_MAX_ENTRIES = 5_000
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_ANSWERS = r"^answers/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*\.jsonl$"
+_PERCENT = r"^\d{1,3}\.\d{1,3}$"
+_DATE = r"^\d{4}-\d{2}(-\d{2})?$"
+Text = Annotated[str, Field(max_length=500)]
+Percent = Annotated[str, Field(pattern=_PERCENT)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Count(_Strict):
+    """`correct` of `n` questions."""
+
+    n: Annotated[int, Field(ge=1, strict=True)]
+    correct: Annotated[int, Field(ge=0, strict=True)]
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Count:
+        if self.correct > self.n:
+            raise ValueError(f"{self.correct} correct of {self.n}")
+        return self
+
+
+class Source(_Strict):
+    """Where a result is from: a paper and its table, or a run by its manifest's hash."""
+
+    text: Annotated[str, Field(min_length=1, max_length=500)]
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s<>\"']{1,300})?$")] = ""
+    manifest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
+class Entry(_Strict):
+    """One model's result under one condition.
+
+    `results` are counts by dimension. `printed` are the source's percentages by dimension (and
+    `average`, `overall`), `slips` the names of those that fit no count, with the reason.
+    `answers` is a file beside the board with one line per question (see answers.py).
+    """
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    revision: Text = ""
+    state: State
+    condition: Annotated[str, Field(max_length=200)] = FULL
+    prompt: Text = ""
+    harness: Text = ""
+    source: Source
+    date: Annotated[str, Field(pattern=_DATE)]
+    results: dict[str, Count] = Field(default_factory=dict)
+    printed: dict[str, Percent] = Field(default_factory=dict)
+    slips: dict[str, Text] = Field(default_factory=dict)
+    no_counts: Text = ""
+    notes: tuple[Text, ...] = ()
+    answers: Annotated[str, Field(pattern=_ANSWERS)] | None = None
+    answers_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Entry:
+        if bool(self.results) == bool(self.no_counts):
+            raise ValueError("give `results` (n and correct), or say in `no_counts` why not")
+        if self.no_counts and not self.printed:
+            raise ValueError("an entry without counts needs `printed` percentages")
+        if (self.answers is None) != (self.answers_sha256 is None):
+            raise ValueError("`answers` and `answers_sha256` go together")
+        if self.no_counts and self.answers:
+            raise ValueError("an entry with answers has counts")
+        if unknown := self.slips.keys() - self.printed.keys():
+            raise ValueError(f"slip {min(unknown)!r} is not among the printed figures")
+        for name, text in self.printed.items():
+            if problem := self._misprint(name, text):
+                raise ValueError(problem)
+        return self
+
+    def _misprint(self, name: str, text: str) -> str:
+        if Decimal(text) > 100:
+            return f"printed {name} is {text} %"
+        if not self.results:
+            return ""
+        if name == "average":
+            shares = [Decimal(c.correct) / c.n for c in self.results.values()]
+            exact = 100 * sum(shares, Decimal(0)) / len(shares)
+            what = "the mean over dimensions"
+        else:
+            total = self.total if name == "overall" else self.results.get(name)
+            if total is None:
+                return f"printed {name!r} has no counts"
+            exact = Decimal(100 * total.correct) / total.n
+            what = f"{total.correct}/{total.n}"
+        digits = Decimal(1).scaleb(-len(text.partition(".")[2]))
+        # Half a unit in the last place, so that either way of rounding a tie is accepted.
+        fits = abs(exact - Decimal(text)) <= digits / 2
+        if fits and name in self.slips:
+            return f"printed {name} {text} fits {what}: it is no slip"
+        if not fits and name not in self.slips:
+            return f"printed {name} {text} does not fit {what} = {exact:.3f} (note it in `slips`?)"
+        return ""
+
+    @property
+    def total(self) -> Count | None:
+        """All dimensions together, None without counts."""
+        if not self.results:
+            return None
+        return Count(
+            n=sum(count.n for count in self.results.values()),
+            correct=sum(count.correct for count in self.results.values()),
+        )
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What no two entries of a board may share."""
+        name = " ".join(self.model.casefold().split())
+        return name, self.revision, self.state, self.condition, self.prompt
+
+
+class TextOnly(_Strict):
+    """What text alone reaches on the benchmark: an audit's probe, on a split of it."""
+
+    probe: Annotated[str, Field(min_length=1, max_length=200)]
+    split: Annotated[str, Field(min_length=1, max_length=80)]
+    trained_on: Text = ""
+    source: Source
+    results: dict[str, Count] = Field(min_length=1)
+    notes: tuple[Text, ...] = ()
+
+    @property
+    def total(self) -> Count:
+        return Count(
+            n=sum(count.n for count in self.results.values()),
+            correct=sum(count.correct for count in self.results.values()),
+        )
+
+
+class Prompt(_Strict):
+    """The prompt that entries of this board are expected to use."""
+
+    style: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Hub(_Strict):
+    """The benchmark's dataset on the hub; without it no `.eval_results` can be written."""
+
+    dataset: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: Text | None = None
+
+
+class Board(_Strict):
+    """One leaderboard. `dimensions` gives the order and how many questions each has."""
+
+    benchmark: Annotated[str, Field(pattern=_NAME, max_length=80)]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    description: Annotated[str, Field(max_length=2000)] = ""
+    split: Annotated[str, Field(min_length=1, max_length=80)]
+    revision: Text = ""
+    dimensions: dict[str, Annotated[int, Field(ge=1, strict=True)]] = Field(min_length=1)
+    chance: Annotated[float, Field(ge=0, lt=1)] | None = None
+    prompt: Prompt | None = None
+    hub: Hub | None = None
+    text_only: tuple[TextOnly, ...] = ()
+    notes: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
+    entries: tuple[Entry, ...] = Field(default=(), max_length=_MAX_ENTRIES)
+
+    @model_validator(mode="after")
+    def _entries_fit(self) -> Board:
+        for name in self.dimensions:
+            if not 0 < len(name) <= 80 or name in ("overall", "average"):
+                raise ValueError(f"{name!r} cannot be a dimension's name")
+        seen: set[Hashable] = set()
+        for place, entry in enumerate(self.entries, 1):
+            where = f"entry {place} ({entry.model})"
+            known = self.dimensions.keys()
+            if unknown := (entry.results.keys() | entry.printed.keys()) - known - {
+                "overall", "average",
+            }:  # fmt: skip
+                raise ValueError(
+                    f"{where}: unknown dimension {min(unknown)!r}; there are {', '.join(known)}"
+                )
+            if entry.results and (missing := known - entry.results.keys()):
+                raise ValueError(f"{where}: no result for dimension {min(missing)!r}")
+            for name, count in entry.results.items():
+                if entry.condition == FULL and count.n != self.dimensions[name]:
+                    raise ValueError(
+                        f"{where}: {count.n} questions in {name}, the board has "
+                        f"{self.dimensions[name]}"
+                    )
+            if entry.key in seen:
+                raise ValueError(
+                    f"{where}: a duplicate (same model, revision, state, condition and prompt)"
+                )
+            seen.add(entry.key)
+        for probe in self.text_only:
+            if unknown := probe.results.keys() - self.dimensions.keys():
+                raise ValueError(f"text_only {probe.probe!r}: unknown dimension {min(unknown)!r}")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML: a key given twice and anchors (which can blow a file up) are errors."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("anchors and aliases are not used in a leaderboard")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(f"{key!r} stands twice in the mapping at line {line}")
+        return super().construct_mapping(node, deep)
+
+
+# A date is text here, as it stands in the file.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_board(path: Path) -> Board:
+    """Read and check one board. Raises DataError, in one line, for anything wrong in it."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path} is too large for a leaderboard ({_MAX_BYTES:,} bytes)")
+        data = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path} is no leaderboard: it begins with `benchmark:`")
+    try:
+        board = Board(**data)
+    except (ValidationError, TypeError) as error:
+        raise DataError(f"{path}: {_problem(error, data)}") from error
+    if board.benchmark != path.stem:
+        raise DataError(f"{path} holds the board of {board.benchmark!r}: name the file after it")
+    return board
+
+
+def load_boards(directory: Path) -> list[Board]:
+    """All boards of a directory, sorted by name. Raises DataError if there is none."""
+    paths = sorted(directory.glob("*.yaml"))
+    if not paths:
+        raise DataError(f"no leaderboard (*.yaml) in {directory}; name another with --directory")
+    return [load_board(path) for path in paths]
+
+
+def slug(text: str) -> str:
+    """A file name from any text; not unique."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:80] or "unnamed"
+
+
+def _problem(error: Exception, data: dict[str, Any]) -> str:
+    if not isinstance(error, ValidationError):
+        return "field names must be text"
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = list(first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        text = "unknown field"
+    words = ".".join(str(part) for part in place)
+    if len(place) > 1 and place[0] == "entries" and isinstance(place[1], int):
+        entry = data["entries"][place[1]]
+        model = entry.get("model", "?") if isinstance(entry, dict) else "?"
+        words = f"entry {place[1] + 1} ({str(model)[:80]})"
+        words += "".join(f", {part}" for part in place[2:])
+    more = error.error_count() - 1
+    return f"{words}: {text}".removeprefix(": ") + (f" (and {more} more)" if more else "")
