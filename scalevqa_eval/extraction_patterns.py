@@ -11,7 +11,7 @@ _LATIN = "A-Za-z0-9_À-ɏ"
 # A letter that stands alone: no part of a word, a unit, a range or a possessive.
 LETTER = (
     rf"(?<![{_LATIN}])(?P<letter>[A-Za-z])"
-    rf"(?![{_LATIN}]|['’][A-Za-z]|[&+%°^/]|-[a-z0-9]|[-–][A-Za-z](?![A-Za-z]))"
+    rf"(?![{_LATIN}]|['’](?!d[iı]r)[A-Za-z]|[&+%°^/]|-[a-z0-9]|[-–][A-Za-z](?![A-Za-z]))"
 )
 CAPITAL = LETTER.replace("[A-Za-z])", "(?-i:[A-Z]))", 1)
 OPEN = r"[\s\"'“”‘’(\[{<《【「『|:,]{0,6}"
@@ -25,24 +25,26 @@ _ADJECTIVE = (
 )
 _NOUN = (
     r"(?:answer|ans|choice|option|selection|pick|response|letter|solution|conclusion|verdict"
-    r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match)"
+    r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match|one)"
 )
 _FILLER = (
-    r"(?:(?:the|an?|option|choice|letter|answer|alternative|statement|therefore|thus|hence|clearly"
+    r"(?:(?:the|option|choice|letter|answer|alternative|statement|therefore|thus|hence|clearly"
     r"|definitely|probably|likely|most likely|indeed|still|now|actually|simply|just|instead|again"
     r"|in fact|indeed|really|only|i think|i believe|i'd say|i would say|it's|it is|it must be"
-    r"|that is|namely|rather|correct|best|final|labell?ed|marked|represented by|best represented by"
+    r"|that is|namely|rather|correct|best|final|labell?ed|marked|represented by"
+    r"|best represented by"
     r"|given by|as follows|in my opinion|for|to be|to|with|is|be|must be|would be|should be)"
     r"(?![A-Za-z])[\s:,]{0,4}[\"'“‘(\[{]{0,3})"
 )
 _COPULA = (
     r"(?:\s?(?:is|are|was|would be|should be|must be|will be|has to be|appears to be|seems to be"
-    r"|remains|corresponds to|lies with|points to|['’]s|=>|->|[:=\-–—→⇒➡⟶])(?![A-Za-z]))"
+    r"|remains|corresponds to|lies with|points to|['’]s|=>|->|\.{2,3}|[:=\-–—→⇒➡⟶…])(?![A-Za-z]))"
 )
 
 CUES = re.compile(
     rf"(?<![A-Za-z])(?P<adjective>(?:{_ADJECTIVE}\s){{1,4}})?(?P<noun>{_NOUN})(?![A-Za-z])"
-    rf"(?P<gap>[^.\n;:!?]{{0,80}}?)(?P<copula>{_COPULA}|\n|\s?[(\[{{\"“])"
+    rf"(?P<gap>[^.\n;:!?]{{0,80}}?)(?P<copula>{_COPULA}|\n|\s?[(\[{{\"“]"
+    rf"|\s(?=(?-i:[A-Z])[)\"”]?[.!]?\s?(?:\n|\Z)))"
     rf"{OPEN}{_FILLER}{{0,4}}{OPEN}{LETTER}",
     re.IGNORECASE,
 )
@@ -72,7 +74,8 @@ _AUX = (
 VERBS = re.compile(
     r"(?<![A-Za-z'’])(?P<subject>i|we|let['’]?s|let me|i['’]?(?:d|ll|m|ve)|we['’](?:d|ll|ve|re))"
     rf"(?![A-Za-z]){_AUX}\s(?P<verb>choos(?:e|ing)|chose|chosen|select(?:ed|ing)?|pick(?:ed|ing)?"
-    r"|go(?:ing)? (?:with|for)|went (?:with|for)|opt(?:ed|ing)? for|answer|vot(?:e|ing) for|say"
+    r"|go(?:ing)? (?:with|for)|went (?:with|for)|opt(?:ed|ing)? for|answer|vot(?:e|ing)(?: for)?"
+    r"|say"
     r"|settled? (?:on|for)|lean(?:ing)? (?:towards?|to)|favou?r|conclude|think|believe"
     r"|decided? (?:on|for)|submit|guess|prefer|mark|propose|recommend|stick(?:ing)? with"
     r"|it['’]s|it is)(?:\sthat)?"
@@ -80,19 +83,32 @@ VERBS = re.compile(
     re.IGNORECASE,
 )
 CONCLUSIONS = re.compile(
-    r"(?:^|[.!?;,:()\n—–-])\s{0,2}(?:and |but )?(?:so|therefore|thus|hence|consequently|accordingly"
-    r"|in conclusion|to conclude|in summary|overall|ultimately|finally|final|conclusion|ergo|∴|=>|⇒|→"
+    r"(?:^|[.!?;,:()\n—–-])\s{0,2}(?:and |but )?(?:so|therefore|thus|hence|consequently"
+    r"|accordingly"
+    r"|in conclusion|to conclude|in summary|overall|ultimately|finally|final|conclusion|ergo|∴"
+    r"|=>|⇒|→"
     r"|->|definitely|probably|likely|most likely|clearly|certainly|obviously|by elimination"
     r"|by exclusion|wait|actually|correction|make that|scratch that|rather|sorry|no|i mean|yes"
-    r"|correct|best|result|output|✅|✔|☑|👉|➡|🎯|selected|chosen|select|choose|choosing|going with)"
+    r"|correct|best|result|output|✅|✔|☑|👉|➡|🎯|selected|chosen|select|choose|choosing"
+    r"|going with|pick|go with|mark"
+    r"|if (?:i |we )?(?:am |are |were )?(?:forced|asked|pressed|pushed|had|have"
+    r"|must)[^.,\n]{0,40})"
     r"(?![A-Za-z])[\s,:\-–—!.]{0,4}"
-    rf"(?:(?:no|wait|actually|i mean|therefore|thus)[\s,:]{{1,3}}){{0,2}}{_FILLER}{{0,3}}{OPEN}{LETTER}",
+    rf"(?:(?:no|wait|actually|i mean|therefore"
+    rf"|thus)[\s,:]{{1,3}}){{0,2}}{_FILLER}{{0,3}}{OPEN}{LETTER}",
     re.IGNORECASE,
 )
 THIS_IS = re.compile(
     r"(?<![A-Za-z])(?:(?:it|this|that|which)(?:['’]s|\s(?:is|must be|would be|should be"
     r"|has to be|points to|supports|indicates|suggests|corresponds to|matches|fits|favou?rs))"
     r"|(?:most|best) (?:consistent|compatible|aligned|in keeping) with|best match(?:es|ed by)"
+    r"|(?:images?|findings?|features?|evidence|morphology|pattern|appearances?"
+    r"|views?)(?: together| all)?"
+    r"(?: best| most| clearly| strongly| closely)? ?(?:supports?|match(?:es)?|favou?rs?"
+    r"|points? to|suggests?"
+    r"|indicates?|fits?|corresponds? to|(?:is|are) (?:most |best )?consistent with)"
+    r"|(?:classified|described|categori[sz]ed|characteri[sz]ed|explained|answered"
+    r"|captured) (?:as|by)"
     r"|leaving(?: only)?(?: us with)?|leaves(?: only)?(?: us with)?|left with)"
     rf"(?![A-Za-z]){OPEN}{_FILLER}{{0,3}}{OPEN}{LETTER}",
     re.IGNORECASE,
@@ -106,7 +122,8 @@ NOT_BUT = re.compile(
 )
 _FITTING = (
     r"(?:correct|right|best|answer|choice|true|accurate|winner|likeliest|selected|chosen|strongest"
-    r"|most (?:likely|probable|appropriate|accurate|consistent|plausible|suitable|compatible|fitting"
+    r"|most (?:likely|probable|appropriate|accurate|consistent|plausible|suitable|compatible"
+    r"|fitting"
     r"|supported|correct|convincing|defensible))"
 )
 VERDICTS = re.compile(
@@ -117,82 +134,38 @@ VERDICTS = re.compile(
     rf"|final|one)){{0,4}}\s(?:the )?{_FITTING}"
     r"|\s(?:best|most (?:closely|accurately)) (?:fits?|match(?:es)?|describes?|explains?|answers?"
     r"|represents?|reflects?|captures?|supports?|aligns?)"
-    r"|\s(?:fits|matches|describes it|explains (?:it|this)) (?:best|most closely))(?![A-Za-z])"
+    r"|\s(?:fits|matches|describes it|explains (?:it|this)) (?:best|most closely)|\swins"
+    r"|\sit is(?=[.!]))"
+    r"(?![A-Za-z])"
     r"(?P<after>[^.,;\n]{0,40})",
     re.IGNORECASE,
 )
+ONLY = re.compile(
+    rf"(?<![A-Za-z])only {OPEN}(?:option |choice |answer ){{0,2}}{OPEN}{LETTER}{CLOSE}"
+    r"\s(?:fits|is|matches|remains|explains|accounts|describes|shows|makes|has"
+    r"|can be)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+QUESTION_AND_ANSWER = re.compile(rf"(?:^|\n)A ?[:.] ?[(\"']?{LETTER}(?=[)\"'.]{{0,3}}\s?(?:\n|\Z))")
 JUDGED = re.compile(
-    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s)(?:this is )?(?:correct|true|yes|right)(?![A-Za-z])"
+    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s)(?:this is )?(?:correct|true|yes"
+    rf"|right)(?![A-Za-z])"
     r"(?! (?:that|but|in part|only|for|about))",
     re.IGNORECASE,
 )
 MARKED = re.compile(
-    r"(?m)^[\s>•\-–\"'(\[]{0,5}(?:option |choice )?(?P<letter>[A-Za-z])[)\].:\"' ]{1,4}[^\n]{0,300}?"
-    r"(?:(?:[-–—:(→,.]|^.{0,14})\s?(?:this is )?(?:the )?(?:correct|true|yes|best)(?: answer| option| choice| one)?"
+    r"(?m)^[\s>•\-–\"'(\[]{0,5}(?:option "
+    r"|choice )?(?P<letter>[A-Za-z])[)\].:\"' ]{1,4}[^\n]{0,300}?"
+    r"(?:(?:[-–—:(→,.]|^.{0,14})\s?(?:this is )?(?:the )?(?:correct|true|yes|best)(?: answer"
+    r"| option| choice| one)?"
     r"[)!.]{0,2}|[✅✓✔☑][^\n]{0,40}|(?:<-|<=|←)[^\n]{0,30})\s?$",
-    re.IGNORECASE,
-)
-
-# --- Chinese, Japanese, Korean -------------------------------------------------------------------
-ASIAN = re.compile(
-    r"(?:(?:答案|正解|正答|解答|回答|答え|こたえ|結論|结论|정답|답변|대답|답(?=[은:이 ])|選択肢?(?=[は:])|선택(?=[은은:])"
-    r"|(?:正确|正確|最佳|最终|最終|最合适的?|最适合的?|正しい|应选|應選|所选|我的)(?:的)?(?:选项|選項|选择|選擇|選択肢|选|選)|(?:正确|正確)的?(?=[是为為])"
-    r"|选项(?=[:为是])|選項(?=[:為是])|选择(?=[:为是])|判断(?=[:为是]))(?P<gap>[^\n。;A-Za-z]{0,24}?)"
-    r"|(?:^|[。,;:!\s]|所以|因此|故|应该?|應該?|综上(?:所述)?|綜上(?:所述)?|本题|此题|本題|我|我会|我會|则|則|于是|可以?|建议"
-    r"|最终|最終|只能|只有|还是|還是|から|より|従って)\s?(?:正确|应当?)?(?:选择?|選擇?|答)(?:的是)?(?P<gap2>[选選][项項])?"
-    r"|(?:因此|所以|故|而是|应该?是|應該?是|就是|ではなく[,、]?|じゃなく(?:て)?[,、]?|아니라|따라서|그러므로|よって|したがって|従って|ゆえに)"
-    r"(?:为|是|は|選択肢|选项|選項|선택지|답은|보기)?)"
-    rf"\s?{OPEN}(?:选项|選項|項|项|選択肢|선택지|보기|option )?{OPEN}{LETTER}",
-    re.IGNORECASE,
-)
-ASIAN_VERDICTS = re.compile(
-    rf"(?P<before>[不非没錯错]?){LETTER}{CLOSE}\s?(?:选项|選項|项|項|番|번|选|選|说法)?\s?"
-    r"(?:是|为|為|が|は|を|이|가|은|는|을|를)?\s?(?:最も?|唯一|最为|가장|最)?(?:的)?\s?"
-    r"(?:正确|正確|正解|正しい|適切|适合|合适|合適|最佳|最符合|符合题意|符合|选择します|選択します|選びます|選びました"
-    r"|정답|맞습니다|맞다|옳|적절|선택합니다|선택하|고르겠|对|對|正答)",
-    re.IGNORECASE,
-)
-ASIAN_NEGATION = re.compile(
-    r"不|非|没|沒|错|誤|无法|無法|不能|未|ない|아니|않|없|是否|排除|解析|分析|选项:|以外"
-)
-
-# --- other languages -----------------------------------------------------------------------------
-_FOREIGN_NOUN = (
-    r"(?:respuesta|resposta|réponse|reponse|antwort|risposta|antwoord|odpowied[źz]|ответ(?:ом)?"
-    r"|вариант|відповідь|cevap|cevab[ıi]|yanıt|đáp án|câu trả lời|jawaban(?:nya)?|الإجابة|الاجابة|الجواب|إجابة"
-    r"|उत्तर|जवाब|คำตอบ[\u0e00-\u0e7f]{0,20}|svaret|svar|απάντηση|odpověď|odpoveď|răspunsul|răspuns|válasz|vastaus|תשובה"
-    r"|opción|opção|opzione|alternativa|lösung|wahl|scelta|elección|escolha|choix|option|alternative"
-    r"|پاسخ|جواب|seçenek|pilihan|lựa chọn|correcta|correta|corretta|richtig|korrekt|soluzione|solución|solução)"
-)
-FOREIGN = re.compile(
-    rf"(?<!\w)(?P<noun>{_FOREIGN_NOUN})(?!\w)(?P<gap>[^.\n;!?]{{0,50}}?)"
-    rf"(?P<link>[\s:=→\-–—'’(\[\"“«]{{1,6}}){CAPITAL}",
-    re.IGNORECASE,
-)
-FOREIGN_VERBS = re.compile(
-    r"(?<!\w)(?:elijo|escojo|selecciono|eligo|escolho|seleciono|opto por|scelgo|(?:je )?choisis|wähle"
-    r"|выбираю|обираю|seçiyorum|sondern|sino|bensì|cách chọn|chọn|memilih|wybieram|kies|väljer|donc"
-    r"|portanto|logo|por (?:lo )?tanto|quindi|also|daher|somit|deshalb|ainsi|alors|mais|поэтому|значит|а)"
-    rf"(?!\w)(?P<gap>(?:(?-i:[^.\n;!?A-Z])|Option|Antwort|Opção|Opción|Opzione|Variante|Buchstaben?){{0,25}}?)(?P<link>[\s:=→'’(\[\"“«]{{1,6}}){CAPITAL}",
-    re.IGNORECASE,
-)
-FOREIGN_NEGATION = re.compile(
-    r"(?<!\w)(?:no|não|nicht|kein\w*|non|pas|не|нет|nie|niet|değil|không|bukan|ليس\w*|नहीं|ไม่|inte|δεν"
-    r"|ni|ou|oder|o|entre|zwischen|si|wenn|falls|ob|или|либо)(?!\w)|n['’]est pas",
-    re.IGNORECASE,
-)
-
-FOREIGN_VERDICTS = re.compile(
-    r"(?<![\w])(?P<letter>(?-i:[A-Z]))[)\"”’]{0,2}\s(?:ist|es|est|é|è|jest|to|är|является|верн|—)\s?"
-    r"(?:die |la |a |der |das |il |o |el )?(?:respuesta |resposta |réponse |risposta |opción |opção )?"
-    r"(?:richtig\w*|korrekt\w*|correct[aoe]\w*|corret[ao]|corrett[ao]|juste|bonne|giust[ao]|cert[ao]"
-    r"|poprawn\w+|prawidłow\w+|верн\w+|правильн\w+|rätt|exact[ae])(?!\w)",
     re.IGNORECASE,
 )
 
 # --- what stands around --------------------------------------------------------------------------
 NEGATION = re.compile(
-    r"(?<![A-Za-z])(?:not|never|cannot|neither|nor|whether|unless|hardly|no longer|excluding?|except"
+    r"(?<![A-Za-z])(?:not|never|cannot|neither|nor|whether|unless|hardly|no longer|excluding?"
+    r"|except"
     r"|eliminat\w+|rul(?:e|es|ed|ing) out|wrong|incorrect|unlikely|least|false|no evidence|doubt"
     r"|would have|tempted|at first|initially|suppose|assum(?:e|ing)|could|might|may)(?![A-Za-z])"
     r"|n['’]t(?![A-Za-z])",
@@ -206,9 +179,11 @@ CONDITIONAL = re.compile(
     r"(?<![A-Za-z])(?:if|when|whether|suppose|were)(?![A-Za-z])", re.IGNORECASE
 )
 OTHERS = re.compile(
-    r"(?:wrong|incorrect|other|another|initial|first|previous|second[- ]best|next[- ]best|second|third"
-    r"|runner[- ]up|alternative|possible|plausible|potential|tempting|distractor|least [a-z]+|unlikely"
-    r"|your|student['’]?s?|their|original|earlier|former|worst|next|each|every|any|either|neither"
+    r"(?:wrong|incorrect|other|another|initial|first|previous|second[- ]best|next[- ]best|second"
+    r"|third"
+    r"|runner[- ]up|alternative|possible|plausible|potential|tempting|distractor|least [a-z]+"
+    r"|unlikely"
+    r"|student['’]?s?|their|original|earlier|former|worst|next|each|every|any|either|neither"
     r"|no|which|what|whose|excluded|rejected|eliminated|every other|weakest|close|closest second)"
     r"\s\Z",
     re.IGNORECASE,
@@ -217,7 +192,8 @@ CLAUSE_END = re.compile(
     r"[.!?;,:()\n。,;—–]|(?<![A-Za-z])(?:but|however|yet|so|therefore)(?![A-Za-z])", re.I
 )
 HYPOTHETICAL = re.compile(
-    r"(?:(?<![A-Za-z])(?:if|unless|only when)|\A\s?(?:had|were))(?![A-Za-z])(?! (?:i|we|one|you) (?:had|have|must|were)"
+    r"(?:(?<![A-Za-z])(?:if|unless|only when)|\A\s?(?:had|were))(?![A-Za-z])(?! (?:i|we|one"
+    r"|you) (?:had|have|must|were)"
     r"|,? ?(?:forced|asked|pressed|required|pushed|i must|to choose))",
     re.IGNORECASE,
 )
@@ -236,20 +212,26 @@ CONCLUDING = re.compile(
 )
 NEGATED_AFTER = re.compile(
     r"\s?(?:では(?:な|あり)|じゃな|이 ?아|가 ?아|은 ?아|는 ?아|不|错|錯|誤|并非|有误|に誤|は誤"
-    r"|(?:option |choice |answer )?(?:is|was|are|were|seems?|looks?|appears?|can|could|would|should|must|has|does|do|did)"
+    r"|(?:option |choice |answer )?(?:is|was|are|were|seems?|looks?|appears?|can|could|would"
+    r"|should|must|has|does|do|did)"
     r"(?:n['’]t|\s?not|\s(?:also |clearly |definitely |likely |probably )?(?:be |been )?"
-    r"(?:not|incorrect|wrong|unlikely|less|ruled|false|excluded|out|eliminated|rejected|implausible"
-    r"|inconsistent|incompatible|unsupported|tempting|a distractor|inaccurate|contradicted))(?![A-Za-z])"
+    r"(?:not|incorrect|wrong|unlikely|less|ruled|false|excluded|out|eliminated|rejected"
+    r"|implausible"
+    r"|inconsistent|incompatible|unsupported|tempting|a distractor|inaccurate"
+    r"|contradicted))(?![A-Za-z])"
     r"|are (?:wrong|incorrect|out|excluded|ruled|eliminated|unlikely)"
-    r"|,? ?(?:only )?if (?!i )|,? ?unless|\s(?:wrong|incorrect|eliminated|excluded|rejected|out)(?![A-Za-z])"
-    r"|,? ?(?:no es|n['’]est pas|ist nicht|não é|non è)|\s(?:ist|es|est|é) (?:falsch|incorrect|faux|errad))",
+    r"|,? ?(?:only )?if (?!i )|,? ?unless|\s(?:wrong|incorrect|eliminated|excluded|rejected"
+    r"|out)(?![A-Za-z])"
+    r"|,? ?(?:no es|n['’]est pas|ist nicht|não é|non è)|\s(?:ist|es|est|é) (?:falsch|incorrect"
+    r"|faux|errad))",
     re.IGNORECASE,
 )
 SEVERAL = re.compile(
     r"\s?(?:[,/&;+|~>≻=≈]|或者?|和|及|与|與|跟|と|や|または|か|및|또는|와|과"
     r"|,? ?(?:and/or|and also|and|or|und|oder|y|o|et|ou|e|и|или|to|through|vs\.?|versus"
     r"|as well as|plus)(?![A-Za-z]))\s?"
-    r"(?:(?:also|either|maybe|possibly|perhaps|then|option|choice|answer|the|选项|選項|選択肢|la|die)"
+    r"(?:(?:also|either|maybe|possibly|perhaps|then|option|choice|answer|the|选项|選項|選択肢|la"
+    r"|die)"
     r"\s?){0,2}"
     r"[\"'“(\[]{0,2}(?P<second>[A-Za-z])(?![A-Za-z0-9'’])(?P<rest>[^\n]{0,24})",
     re.IGNORECASE,
@@ -260,32 +242,45 @@ SEVERAL_REST = re.compile(
     re.IGNORECASE,
 )
 EPITHET = re.compile(
-    r"\.\s?(?:coli|pylori|difficile|fumigatus|flavus|niger|albicans|perfringens|histolytica|neoformans"
-    r"|gattii|immitis|dermatitidis|capsulatum|cerevisiae|aureus|pneumoniae|tuberculosis|leprae|avium"
-    r"|israelii|burgdorferi|pallidum|trachomatis|gondii|cruzi|lamblia|duodenalis|vermicularis|jejuni"
+    r"\.\s?(?:coli|pylori|difficile|fumigatus|flavus|niger|albicans|perfringens|histolytica"
+    r"|neoformans"
+    r"|gattii|immitis|dermatitidis|capsulatum|cerevisiae|aureus|pneumoniae|tuberculosis|leprae"
+    r"|avium"
+    r"|israelii|burgdorferi|pallidum|trachomatis|gondii|cruzi|lamblia|duodenalis|vermicularis"
+    r"|jejuni"
     r"|hominis|parvum|carinii|jirovecii|marneffei|donovani|solium|granulosus|mansoni|haematobium"
     r"|henselae|quintana|whipplei|acnes|cepacia|influenzae|elegans)(?![a-z])",
 )
 # Things that are named by a letter: "B cells", "T lymphocyte", "C-reactive".
 NAMED_BY_LETTER = re.compile(
-    r"[\s-](?:cells?|lymphocytes?|lymphoblast\w*|lineage|lymphoma|symptoms?|fib(?:er|re)s?|antigen\w*"
-    r"|bands?|waves?|zone|stain\w*|reactive|deficiency|virus|chain|chains|type|protein)(?![A-Za-z])",
+    r"[\s-](?:cells?|lymphocytes?|lymphoblast\w*|lineage|lymphoma|symptoms?|fib(?:er|re)s?"
+    r"|antigen\w*"
+    r"|bands?|waves?|zone|stain\w*|reactive|deficiency|virus|chain|chains|type"
+    r"|protein)(?![A-Za-z])",
     re.IGNORECASE,
 )
 FOLLOWS = re.compile(
-    r"(?:because|since|as|for|due|given|based|which|where|with|and|but|not|rather|over|instead|in|on|from"
-    r"|by|here|is|was|it|that|this|the|at|though|although|while|so|therefore|then|would|per|considering"
+    r"(?:because|since|as|for|due|given|based|which|where|with|and|but|not|rather|over|instead"
+    r"|in|on|from"
+    r"|by|here|is|was|it|that|this|the|at|though|although|while|so|therefore|then|would|per"
+    r"|considering"
     r"|owing|according|however|who|if|represents?|best|describes?|correctly|after|among|out|of"
-    r"|porque|pues|ya|weil|da|denn|car|parce|puisque|perché|pois|omdat|bo|так|потому|karena|vì|çünkü|dir|dır"
+    r"|porque|pues|ya|weil|da|denn|car|parce|puisque|perché|pois|omdat|bo|так|потому|karena|vì"
+    r"|çünkü|dir|dır"
     r"|olur|adalah)(?![A-Za-z])",
     re.IGNORECASE,
 )
 REFUSAL = re.compile(
-    r"(?:i['’]?m (?:really |very )?sorry|i apologi[sz]e|(?:i|we) (?:can(?:not|['’]t)|am unable|['’]m unable|won['’]t"
-    r"|am not able|['’]m not able|do not feel comfortable|must decline)|unable to (?:help|assist|provide|determine|answer)"
-    r"|as an ai|cannot (?:be determined|determine|assist|provide|answer)|can['’]t (?:help|assist|provide|determine)"
-    r"|not (?:able|qualified|possible) to|i don['’]t (?:see|have)|no image|抱歉|对不起|對不起|无法|無法|不能提供"
-    r"|申し訳|できません|죄송|할 수 없|lo siento|no puedo|désolé|je ne peux pas|es tut mir leid|ich kann (?:nicht|keine)"
+    r"(?:i['’]?m (?:really |very )?sorry|i apologi[sz]e|(?:i|we) (?:can(?:not|['’]t)|am unable"
+    r"|['’]m unable|won['’]t"
+    r"|am not able|['’]m not able|do not feel comfortable|must decline)|unable to (?:help|assist"
+    r"|provide|determine|answer)"
+    r"|as an ai|cannot (?:be determined|determine|assist|provide|answer)|can['’]t (?:help|assist"
+    r"|provide|determine)"
+    r"|not (?:able|qualified|possible) to|i don['’]t (?:see|have)|no image|抱歉|对不起|對不起"
+    r"|无法|無法|不能提供"
+    r"|申し訳|できません|죄송|할 수 없|lo siento|no puedo|désolé|je ne peux pas|es tut mir leid"
+    r"|ich kann (?:nicht|keine)"
     r"|desculpe|não posso|mi dispiace|извините|не могу)",
     re.IGNORECASE,
 )

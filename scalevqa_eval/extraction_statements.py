@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scalevqa_eval import extraction_languages as languages
 from scalevqa_eval import extraction_patterns as words
+from scalevqa_eval.extraction_context import (
+    MANY,
+    NO,
+    OK,
+    after,
+    after_brackets,
+    clause_before,
+    contradicted,
+    negated,
+    sentence_before,
+)
+from scalevqa_eval.extraction_options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,168 +37,10 @@ class Statement:
     method: str = "statement"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of a question and their texts in comparable form."""
-
-    texts: Mapping[str, str]
-    plain: Mapping[str, str]
-
-    @classmethod
-    def of(cls, texts: Mapping[str, str]) -> Options:
-        return cls(texts, {letter: normalise(text) for letter, text in texts.items()})
-
-    def letter(self, found: str) -> str | None:
-        """The option's letter for a letter in either case."""
-        upper = found.upper()
-        return upper if upper in self.texts else None
-
-    def named(self, text: str) -> str | None:
-        """The letter of the only option with exactly this text (case and punctuation aside)."""
-        wanted = normalise(text)
-        same = [letter for letter, plain in self.plain.items() if plain == wanted and plain]
-        return same[0] if len(same) == 1 else None
-
-    def is_text(self, text: str) -> bool:
-        """Whether one option or several have this text."""
-        wanted = normalise(text)
-        return bool(wanted) and wanted in self.plain.values()
-
-    def begins(self, text: str) -> tuple[set[str], int]:
-        """Options whose text `text` begins with (the longest such), and where that text ends."""
-        best: set[str] = set()
-        length = 0
-        head = text[: max(map(len, self.texts.values()), default=0) + 60]
-        folded, places = _normalise_with_places(head)
-        for letter, plain in self.plain.items():
-            if not plain or len(plain) < length or not folded.startswith(plain):
-                continue
-            if len(folded) > len(plain) and folded[len(plain)] != " ":
-                continue
-            best = best | {letter} if len(plain) == length else {letter}
-            length = len(plain)
-        return best, places[length - 1] + 1 if length else 0
-
-
-_WORD = re.compile(r"[^\W_]+(?:[+%°<>≥≤][\w]*)*", re.UNICODE)
-
-
-def normalise(text: str) -> str:
-    """Text for comparison: lower case, one space between words, no punctuation."""
-    return " ".join(word.group().casefold() for word in _WORD.finditer(text))
-
-
-def _normalise_with_places(text: str) -> tuple[str, list[int]]:
-    pieces: list[str] = []
-    places: list[int] = []
-    for word in _WORD.finditer(text):
-        if pieces:
-            pieces.append(" ")
-            places.append(word.start())
-        folded = word.group().casefold()
-        pieces.append(folded)
-        places.extend([word.end() - 1] * len(folded))
-    return "".join(pieces), places
-
-
-# --- what follows a letter -----------------------------------------------------------------------
-
-OK, NO, MANY = "ok", "no", "many"
-_CLOSE = re.compile(words.CLOSE)
-_END = re.compile(r"\s?(?:\Z|\n|[.,;:!?)\]}\"”…。|*]|[-–—]\s)")
-
-
-def after(text: str, end: int, found: str, options: Options, strict: bool = False) -> str:
-    """Whether a letter that ends at `end` is one answer, one of many, or none.
-
-    `strict` asks for the end of a sentence, the option's own text or a reason after it.
-    """
-    end = _close(text, end)
-    rest = text[end : end + 80]
-    if words.NEGATED_AFTER.match(rest) or words.EPITHET.match(rest):
-        return NO
-    own = _own_text(text, end, found, options)
-    if own and _is_many(text[own : own + 80], found, options):
-        return MANY
-    if _is_many(rest, found, options):
-        return MANY
-    if own or _END.match(rest):
-        return OK
-    if words.NAMED_BY_LETTER.match(rest):
-        return NO
-    first = rest.lstrip(" ")[:1]
-    if first and ord(first) > 0x24F or first in "(<":
-        return OK
-    if words.FOLLOWS.match(rest.lstrip(" ")):
-        return OK if not strict or found.isupper() and found not in "AI" else NO
-    if strict or found in "AI" or found.islower():
-        return OK if re.match(r" ?(?:because|since|as|due|not|rather)\b", rest) else NO
-    return OK if first.isupper() else NO
-
-
-def _close(text: str, end: int) -> int:
-    match = _CLOSE.match(text, end)
-    return match.end() if match else end
-
-
-def _own_text(text: str, end: int, found: str, options: Options) -> int:
-    """Where the option's own text ends if it follows the letter, else 0."""
-    letter = options.letter(found)
-    skipped = re.compile(r"[\s.:)\-–—,\"“'(]{0,6}").match(text, end)
-    start = skipped.end() if skipped else end
-    limit = max(map(len, options.texts.values()), default=0) + 200
-    named, length = options.begins(text[start : start + limit])
-    return start + length if letter in named else 0
-
-
-def contradicted(text: str, end: int, letter: str, options: Options) -> bool:
-    """Whether the letter is followed by the exact text of another option and not its own."""
-    start = _close(text, end)
-    skipped = re.compile(r"\s?[.:)\-–—,]{1,2}[\s\"“'(]{0,3}|\s?[(\"“]").match(text, start)
-    if not skipped:
-        return False
-    line = text[skipped.end() : skipped.end() + 2000].split("\n", 1)[0]
-    named, length = options.begins(line)
-    if not named or letter in named:
-        return False
-    return bool(re.match(r"[\s)\"”'.]*(?:\Z|[.;,)\n])", line[length : length + 40]))
-
-
-def _is_many(rest: str, found: str, options: Options) -> bool:
-    match = words.SEVERAL.match(re.sub(r"\A[\s)\"”\]]+(?=[,/&;|]|and|or)", " ", rest))
-    if not match:
-        return False
-    second = match["second"]
-    letter = options.letter(second)
-    if letter is None or letter == found.upper() or second.islower() != found.islower():
-        return False
-    return bool(words.SEVERAL_REST.match(match["rest"]))
-
-
-# --- what stands before --------------------------------------------------------------------------
-
-
-def _clause(text: str, start: int) -> str:
-    """The words before `start` in the same clause."""
-    left = text[max(0, start - 90) : start]
-    last = 0
-    for mark in words.CLAUSE_END.finditer(left):
-        last = mark.end()
-    return left[last:]
-
-
-def _sentence(text: str, start: int) -> str:
-    """The words before `start` in the same sentence."""
-    left = text[max(0, start - 200) : start]
-    return re.split(r"[.!?\n]", left)[-1]
-
-
-def _negated(text: str, conditional: bool = True) -> bool:
-    text = words.NO_DOUBT.sub("", text)
-    return bool(words.NEGATION.search(text) or conditional and words.CONDITIONAL.search(text))
-
-
 # --- the statements ------------------------------------------------------------------------------
+
+
+_LOOSE_NOUNS = ("option", "choice", "statement", "letter", "one", "match")
 
 
 def statements(text: str, options: Options) -> list[Statement]:
@@ -198,6 +53,10 @@ def statements(text: str, options: Options) -> list[Statement]:
         *_letters_after(words.CONCLUSIONS, text, options, firm=True, strict=True),
         *_letters_after(words.THIS_IS, text, options, firm=False, strict=True),
         *_letters_after(words.NOT_BUT, text, options, firm=True, strict=True, free=True),
+        *_letters_after(
+            languages.FOREIGN_NOT_BUT, text, options, firm=True, strict=True, free=True
+        ),
+        *_letters_after(words.QUESTION_AND_ANSWER, text, options, firm=True, strict=True),
         *_asian(text, options),
         *_foreign(text, options),
         *_verdicts(text, options),
@@ -215,7 +74,7 @@ def _judge(
     if verdict == NO or _is_listing(text, match.start("letter"), options):
         return
     letter = options.letter(found)
-    if verdict == MANY or letter and contradicted(text, end, letter, options):
+    if verdict == MANY or (letter and contradicted(text, end, letter, options)):
         yield Statement(start, end, None, firm, "ambiguous")
     elif letter is None:
         if found.isupper() and found not in "XI" and not strict:
@@ -249,12 +108,12 @@ def _letters_after(
 ) -> Iterator[Statement]:
     for match in pattern.finditer(text):
         inner = text[match.start() : match.start("letter")]
-        clause = "" if pattern is words.CONCLUSIONS else _clause(text, match.start())
+        clause = "" if pattern is words.CONCLUSIONS else clause_before(text, match.start())
         conditional = pattern is words.THIS_IS
-        would = "would" in inner or "d " in inner[:4]
-        if would and words.HYPOTHETICAL.search(_sentence(text, match.start()) + inner):
+        would = "would" in inner or "d " in inner[:4] or pattern is words.CONCLUSIONS
+        if would and words.HYPOTHETICAL.search(sentence_before(text, match.start()) + inner):
             continue
-        if not free and _negated(clause + words.ELIMINATION.sub("", inner), conditional):
+        if not free and negated(clause + words.ELIMINATION.sub("", inner), conditional):
             continue
         yield from _judge(match, text, options, firm, strict)
 
@@ -263,19 +122,20 @@ def _cues(text: str, options: Options) -> Iterator[Statement]:
     for match in words.CUES.finditer(text):
         gap, copula = match["gap"], match["copula"]
         before = text[max(0, match.start() - 24) : match.start()]
-        if words.OTHERS.search(before) or _negated(_clause(text, match.start()) + gap):
+        if words.OTHERS.search(before) or negated(clause_before(text, match.start()) + gap):
             continue
-        if "would" in copula and words.HYPOTHETICAL.search(_sentence(text, match.start())):
+        if "would" in copula and words.HYPOTHETICAL.search(sentence_before(text, match.start())):
             continue
         if words.NEGATION.search(text[match.start("copula") : match.start("letter")]):
             continue
         noun = match["noun"].lower()
-        firm = bool(match["adjective"]) or noun not in ("option", "choice", "statement", "letter")
+        firm = bool(match["adjective"]) or noun not in _LOOSE_NOUNS
         if not copula.strip(' ([{"“'):  # "answer\nB", "answer (B)": only where a line ends
-            line_start = text[: match.start()].rpartition("\n")[2].strip()
-            if line_start and copula != "\n" or gap.strip():
+            if noun in _LOOSE_NOUNS and not match["adjective"]:
                 continue
-        if noun in ("option", "choice", "letter", "statement") and not match["adjective"]:
+            if (sentence_before(text, match.start()).strip() and copula != "\n") or gap.strip():
+                continue
+        if noun in _LOOSE_NOUNS and not match["adjective"]:
             yield from _judge(match, text, options, firm, strict=True)
         else:
             yield from _judge(match, text, options, firm)
@@ -285,9 +145,9 @@ def _named(text: str, options: Options) -> Iterator[Statement]:
     """ "The answer is <text of an option>", and answers that say that there is none."""
     for match in words.NAMED.finditer(text):
         before = text[max(0, match.start() - 24) : match.start()]
-        if words.OTHERS.search(before) or _negated(_clause(text, match.start())):
+        if words.OTHERS.search(before) or negated(clause_before(text, match.start())):
             continue
-        firm = bool(match["adjective"]) or match["noun"].lower() not in ("option", "choice")
+        firm = bool(match["adjective"]) or match["noun"].lower() not in _LOOSE_NOUNS
         value = match["value"]
         start = match.start("value")
         for skipped in ("", "the ", "an ", "a ", "likely ", "most likely ", "probably "):
@@ -317,13 +177,13 @@ def _boxed(text: str, options: Options) -> Iterator[Statement]:
 
 
 def _asian(text: str, options: Options) -> Iterator[Statement]:
-    for match in words.ASIAN.finditer(text):
-        if words.ASIAN_NEGATION.search(match["gap"] or ""):
+    for match in languages.ASIAN.finditer(text):
+        if languages.ASIAN_NEGATION.search(match["gap"] or ""):
             continue
         if text[max(0, match.start() - 1) : match.start()] in ("不", "非", "没"):
             continue
         yield from _judge(match, text, options, True)
-    for match in words.ASIAN_VERDICTS.finditer(text):
+    for match in languages.ASIAN_VERDICTS.finditer(text):
         letter = options.letter(match["letter"])
         tail = text[match.end() : match.end() + 8]
         if (
@@ -336,15 +196,15 @@ def _asian(text: str, options: Options) -> Iterator[Statement]:
 
 
 def _foreign(text: str, options: Options) -> Iterator[Statement]:
-    for pattern in (words.FOREIGN, words.FOREIGN_VERBS):
+    for pattern in (languages.FOREIGN, languages.FOREIGN_VERBS):
         for match in pattern.finditer(text):
-            if not match["letter"].isupper() or words.FOREIGN_NEGATION.search(match["gap"]):
+            if not match["letter"].isupper() or languages.FOREIGN_NEGATION.search(match["gap"]):
                 continue
-            if pattern is words.FOREIGN and words.FOREIGN_NEGATION.search(
-                _clause(text, match.start())
+            if pattern is languages.FOREIGN and languages.FOREIGN_NEGATION.search(
+                clause_before(text, match.start())
             ):
                 continue
-            if _negated(match["gap"]) or _negated(_clause(text, match.start())):
+            if negated(match["gap"]) or negated(clause_before(text, match.start())):
                 continue
             english = (
                 match["noun"].lower() in ("option", "alternative")
@@ -373,10 +233,14 @@ def _verdicts(text: str, options: Options) -> Iterator[Statement]:
         letter = options.letter(match["letter"])
         if letter and not re.search(r"(?:in|not |un)(?:correct|true)", match.group(), re.I):
             yield Statement(match.start(), match.end(), letter, False)
-    for pattern in (words.JUDGED, words.FOREIGN_VERDICTS):
+    for pattern in (words.JUDGED, words.ONLY, languages.FOREIGN_VERDICTS, languages.GERMAN_VERB):
         for match in pattern.finditer(text):
             letter = options.letter(match["letter"])
-            if letter and match["letter"].isupper() and not _negated(_clause(text, match.start())):
+            if (
+                letter
+                and match["letter"].isupper()
+                and not negated(clause_before(text, match.start()))
+            ):
                 yield Statement(match.start(), match.end(), letter, False)
 
 
@@ -388,16 +252,17 @@ def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | N
     if letter is None or (found.islower() and not bracketed):
         return None
     between = match["between"] or ""
-    if between and letter not in options.begins(between.lstrip(' .:,("“'))[0]:
-        if _negated(between) or any(
-            options.letter(other)
-            for other in re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", between)
-        ):
-            return None
-    if _negated(_clause(text, match.start())) or _negated(match["after"], False):
+    own = letter in options.begins(between.lstrip(' .:,("“'))[0]
+    others = re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", between)
+    if not own and (negated(between) or any(map(options.letter, others))):
+        return None
+    clause = clause_before(text, match.start())
+    if negated(clause) or negated(match["after"]) or re.search(r"\bwhich\b", clause):
         return None
     before = text[max(0, match.start() - 12) : match.start()]
-    joined = re.search(r"(?:and|or|nor|both|,|/) ?[(\"']?(?:option )?[(\"']?\Z", before, re.I)
+    joined = re.search(
+        r"(?:and|or|nor|both|to|through|,|/|-|–) ?[(\"']?(?:option )?[(\"']?\Z", before, re.I
+    )
     if joined and not re.search(r"than", text[max(0, match.start() - 30) : match.start()]):
         prior = re.search(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", before)
         if prior and options.letter(prior[0]) and prior[0] != letter:
@@ -408,7 +273,8 @@ def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | N
 # --- one value -----------------------------------------------------------------------------------
 
 _LABEL = re.compile(
-    r"[\s\"'“‘(\[{<*_>•\-–]{0,6}(?:(?:the |my |final |correct |best ){0,3}(?:option|choice|answer|ans|letter"
+    r"[\s\"'“‘(\[{<*_>•\-–]{0,6}(?:(?:the |my |final |correct |best ){0,3}(?:option|choice"
+    r"|answer|ans|letter"
     r"|选项|選項|答案|選択肢|정답|opción|antwort)\s?(?:is|:|是|=|-)?\s?)?[\"'“(\[{]{0,3}"
     r"(?P<letter>[A-Za-z])(?![A-Za-z0-9_À-ɏ&+%°/]|['’][A-Za-z]|-[A-Za-z0-9])",
     re.IGNORECASE,
@@ -428,9 +294,9 @@ def choice_in(value: str, options: Options) -> str | None:
         letter = options.letter(found)
         verdict = after(value, end, found, options, strict=True)
         labelled = re.match(
-            r"\s?[)\].:}\"']|\s?[-–—,(]|\Z|\n", value[_close(value, end) :][:3] or ""
+            r"\s?[)\].:}\"']|\s?[-–—,(]|\Z|\n", value[after_brackets(value, end) :][:3] or ""
         )
-        closed = _close(value, end) > end
+        closed = after_brackets(value, end) > end
         if letter is None or verdict != OK or not (labelled or closed or _reason(value[end:])):
             return None if verdict == MANY else _by_text_or_statement(value, options)
         if contradicted(value, end, letter, options) or _other_labels(value[end:], found, options):

@@ -36,9 +36,10 @@ _TAG = re.compile(
     r"[^<>\]]{0,80}[>\]]",
     re.IGNORECASE,
 )
-_ANY_TAG = re.compile(r"</?[A-Za-z][\w-]{0,20}(?:\s[^<>]{0,80})?/?>")
+_ANY_TAG = re.compile(r"</?(?:[a-z]|[A-Za-z][\w-]{1,20})(?:\s[^<>]{0,80})?/?>")
 _LATEX_STYLE = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mathbb|emph|bf|rm)\s?(?=\{)"
+    r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mathbb|emph|bf"
+    r"|rm)\s?(?=\{)"
 )
 _SPACES = re.compile(r"[ \t\f\v]+")
 _LINES = re.compile(r" ?\n[ \n]*")
@@ -47,20 +48,23 @@ _RULES = re.compile(r"(?m)^ ?[-=_]{3,} ?$|__")
 
 _ERROR_START = re.compile(
     r"[\[({<\"'\s]{0,4}(?:"
-    r"(?:\w{1,40}\.){0,4}\w{0,40}(?:Error|Exception|ERROR)\b(?=\s{0,3}[:(\[{0-9\]]|\s{0,3}$|\s(?:code|\d))"
+    r"(?:\w{1,40}\.){0,4}\w{0,40}(?:Error|Exception|ERROR)\b(?=\s{0,3}[:(\[{0-9\]]|\s{0,3}$"
+    r"|\s(?:code|\d))"
     r"|REQUEST[_ ]FAILED|API[_ ](?:ERROR|FAILURE)|FAILED[_ ]REQUEST"
     r"|(?:the )?(?:api |http )?request (?:has )?(?:failed|timed out|was rejected|error)"
     r"|(?:http|status|error)(?:[ /_]?(?:1\.1|code|status))?[ :=]{0,3}[45]\d\d\b"
     r"|[45]\d\d[ :,-]{1,3}(?:internal|bad|service|gateway|too many|unauthor|forbidden|not found"
     r"|server|client|error|payment|request|overloaded|\{)"
     r"|internal server error|bad gateway|gateway time-?out|service (?:temporarily )?unavailable"
-    r"|too many requests|rate limit|quota exceeded|connection (?:error|reset|refused|aborted|timed)"
+    r"|too many requests|rate limit|quota exceeded|connection (?:error|reset|refused|aborted"
+    r"|timed)"
     r"|read timed out|time-?d?[ -]?out\b|upstream (?:connect|request)|server (?:error|overloaded)"
     r"|failed to (?:obtain|get|generate|fetch|connect|receive|parse|load|decode|process)"
     r"|could not (?:connect|reach|resolve)|unable to (?:connect|reach)"
     r"|traceback \(most recent|<!doctype|<html|<\?xml|!doctype|html>|html\b[^\n]{0,40}>"
     r"|\"?error\"?\s{0,2}:|cuda (?:error|out of memory)|out of memory"
-    r"|content[_ ]filter|blocked by)",
+    r"|content[_ ]filter|blocked by|(?:sorry|oops|unfortunately)?,?\s{0,2}(?:something went wrong"
+    r"|an (?:internal |unexpected |unknown )?error (?:has )?occurred))",
     re.IGNORECASE,
 )
 _ERROR_LATER = re.compile(r"(?m)^\s{0,8}Traceback \(most recent call last\)|<!DOCTYPE html|<html\b")
@@ -74,7 +78,8 @@ _CHAT_END = re.compile(
     re.IGNORECASE,
 )
 _CHAT_START = re.compile(
-    r"<\|im_start\|>\s?(?:assistant|user|system)?|<\|start_header_id\|>\s?\w{0,10}\s?<\|end_header_id\|>"
+    r"<\|im_start\|>\s?(?:assistant|user|system)?"
+    r"|<\|start_header_id\|>\s?\w{0,10}\s?<\|end_header_id\|>"
     r"|<start_of_turn>\s?(?:model|user)?|<\|begin_of_text\|>|<s>|\[/?INST\]",
     re.IGNORECASE,
 )
@@ -82,7 +87,8 @@ _NEW_TURN = re.compile(
     r"(?:^|\n)[ *#_>\-]{0,8}(?:"
     r"(?:(?:human|user|student|questioner|用户|问|人类)[ *]{0,3}:)"
     r"|(?:(?:new |next |another )question\b)"
-    r"|(?:(?:question|q|problem|case|问题|第)[ .#]{0,2}(?:no\.? ?)?(?:[2-9]|1\d)\b[^\n]{0,3}[:.)\n-])"
+    r"|(?:(?:question|q|problem|case|问题|第)[ .#]{0,2}(?:no\.? ?)?(?:[2-9]"
+    r"|1\d)\b[^\n]{0,3}[:.)\n-])"
     r"|(?:(?:user|human|assistant|model)[ *]{0,3}\n)"
     r"|(?:(?:###|\*\*) ?(?:instruction|input|human|user)\b)"
     r"|(?P<weak>(?:question|q|问题|题目|query)(?: ?1)?[ *]{0,3}[:.]))",
@@ -91,9 +97,11 @@ _NEW_TURN = re.compile(
 _GLUED_TURN = re.compile(r"(?<=[.!?)a-zA-Z*])(?:assistant|user)\n")
 
 _PLACEHOLDER = re.compile(
-    r"[\[<({\"'\s]{0,4}(?:x|(?:the |your |single |best |correct |final |option |one |chosen |insert )"
+    r"[\[<({\"'\s]{0,4}(?:x|(?:the |your |single |best |correct |final |option |one |chosen "
+    r"|insert )"
     r"{0,5}(?:answer|letter|option|choice|option letter|answer here|letter here|here)"
-    r"|\.{2,}|…|[_?\-]{1,9}|[a-z]\s?[-–]\s?[a-z]|[a-z](?:\s?[/|]\s?[a-z]){2,})[\]>)}\"'.\s]{0,4}\Z",
+    r"|\.{2,}|…|[_?\-]{1,9}|[a-z]\s?[-–]\s?[a-z]"
+    r"|[a-z](?:\s?[/|]\s?[a-z]){2,})[\]>)}\"'.\s]{0,4}\Z",
     re.IGNORECASE,
 )
 _EXAMPLE_BEFORE = re.compile(
@@ -205,10 +213,12 @@ def is_placeholder(text: str) -> bool:
 def looks_like_error(text: str) -> bool:
     """Whether a reply is an error message or page instead of a reply."""
     start = text.lstrip()[:400]
+    if start.startswith("<") and not _ERROR_START.match(start):
+        start = _ANY_TAG.sub("", start)
     match = _ERROR_START.match(start)
-    if match and (not re.match(r"\W*\w*(?:error|exception)", start, re.I) or _error_case(start)):
-        return True
-    return False
+    return bool(
+        match and (not re.match(r"\W*\w*(?:error|exception)", start, re.I) or _error_case(start))
+    )
 
 
 def _error_case(start: str) -> bool:

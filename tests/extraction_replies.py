@@ -25,7 +25,7 @@ CASES: list[Row] = [
         ("**Answer: C. Fibroadenoma**\n\nThe stroma compresses the ducts.", "C"),
         ("The best answer is **A. Invasive ductal carcinoma**.\n\n**Why:** nests of cells.", "A"),
         (
-            "**Reasoning**\n\n- Low power: nodules.\n- High power: single files.\n\n**Answer:** **(B)**",
+            "**Reasoning**\n\n- Low power: nodules.\n- High power: files.\n\n**Answer:** **(B)**",
             "B",
         ),
         ("Based on the three magnifications, the most appropriate option is **D**.", "D"),
@@ -39,7 +39,7 @@ CASES: list[Row] = [
         ("My answer: (A) — the cells break through the basement membrane.", "A"),
         ("Sure! The correct answer is C.", "C"),
         (
-            "I’m sorry, but I can’t interpret medical images. A pathologist should review the slide.",
+            "I’m sorry, but I can’t interpret medical images. Ask a pathologist.",
             None,
         ),
         ("I’m not able to view the images, so options A–D can’t be assessed.", None),

@@ -46,8 +46,11 @@ def picture(view: View) -> ImagePart:
     return ImagePart(view.image, view.scale, "image/jpeg", 8, 8, sha256=f"hash of {view.image}")
 
 
-def build(question: Question = QUESTION, style: str = "scalereasoner", **sampling: object) -> Prompt:
-    return build_prompt(question, load_style(style), Sampling(**sampling), picture)  # type: ignore[arg-type]
+def build(
+    question: Question = QUESTION, style: str = "scalereasoner", **sampling: object
+) -> Prompt:
+    settings = Sampling(**sampling)  # type: ignore[arg-type]
+    return build_prompt(question, load_style(style), settings, picture)
 
 
 def test_default_is_the_published_text_to_the_letter() -> None:
