@@ -11,7 +11,15 @@ from scalevqa_eval import __version__
 from scalevqa_eval.errors import ScaleVQAError, UsageError
 
 # A module here has a function `register(app)`, which adds its commands or its sub-application.
-COMMANDS: tuple[str, ...] = ("run", "models", "benchmarks", "audit", "compare", "train")
+COMMANDS: tuple[str, ...] = (
+    "run",
+    "models",
+    "benchmarks",
+    "audit",
+    "compare",
+    "train",
+    "leaderboard",
+)
 
 app = typer.Typer(
     name="scalevqa",
