@@ -16,6 +16,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BLANKS = re.compile(r"\s+")
 
 
+_KINDS = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+    bytes: "binary data",
+    type(None): "null",
+}
+
+
 class RowError(Exception):
     """A row makes no question; becomes a Defect."""
 
@@ -40,7 +52,7 @@ def read_options(raw: Any) -> dict[str, str]:
             raise RowError("options", f"2 to 26 options are needed, not {len(raw)}")
         pairs = list(zip(LETTERS, raw, strict=False))
     else:
-        raise RowError("options", f"the options are a {type(raw).__name__}, no mapping or list")
+        raise RowError("options", f"the options are {kind_of(raw)}, no object or list")
     while pairs and pairs[-1][1] is None:
         pairs.pop()
     if len(pairs) < 2:
@@ -107,7 +119,7 @@ def check_object(row: Any) -> None:
     if isinstance(row, BadRow):
         raise RowError("json", row.message)
     if not isinstance(row, dict):
-        raise RowError("type", f"the row is a {type(row).__name__}, no object")
+        raise RowError("type", f"the row is {kind_of(row)}, no object")
     if isinstance(row, Repeated):
         raise RowError("type", f"the field {', '.join(row.keys_repeated)} stands twice")
 
@@ -117,7 +129,7 @@ def text_of(value: Any, field: str) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise RowError("type", f"{field} is {value}, not a text")
     if not isinstance(value, str):
-        raise RowError("type", f"{field} is a {type(value).__name__}, not a text")
+        raise RowError("type", f"{field} is {kind_of(value)}, not a text")
     if len(value) > MAX_TEXT:
         message = f"{field} has {len(value):,} characters; at most {MAX_TEXT:,} are taken"
         raise RowError("too-long", message)
@@ -126,6 +138,11 @@ def text_of(value: Any, field: str) -> str:
     except UnicodeEncodeError:
         raise RowError("text", f"{field} holds half of a surrogate pair") from None
     return value
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in words for people."""
+    return _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def label_of(value: Any, field: str) -> str:
@@ -153,7 +170,7 @@ def check_value(value: Any, field: str, depth: int = 8) -> None:
         if not math.isfinite(value):
             raise RowError("type", f"{field} is {value}")
     elif value is not None and not isinstance(value, (bool, int)):
-        raise RowError("type", f"{field} is a {type(value).__name__}")
+        raise RowError("type", f"{field} is {kind_of(value)}")
 
 
 def shorten(text: str) -> str:

@@ -43,6 +43,7 @@ _NO_LENGTH = {0x01, *range(0xD0, 0xD8)}
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _COMMON_FRAMES = {0xC0, 0xC1, 0xC2}
 _ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258
 _TAIL = 4096
 _JPEG_COLOURS = ("grey", "RGB", "CMYK")
 _PNG_COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
@@ -205,11 +206,12 @@ def _png(file: BinaryIO) -> Header:
 
 
 def _other(file: BinaryIO) -> Header:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
     # Pillow warns about large images; catching that is global state, hence the lock.
     with pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(file, formats=FORMATS) as image:
                 orientation = image.getexif().get(_ORIENTATION, 1) if image.format != "GIF" else 1
@@ -217,6 +219,8 @@ def _other(file: BinaryIO) -> Header:
                 frames = getattr(image, "n_frames", 1)
                 name = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
                 colours, bits = _MODES.get(image.mode, (image.mode, 8))
+                if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "RGB":
+                    bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
                 upright = orientation if orientation in range(1, 9) else 1
                 return Header(name, *image.size, colours, bits, upright, frames)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -69,7 +69,9 @@ class ImageStore:
         self.changes: dict[str, str] = {}
         self._capabilities = capabilities
         self._memory_limit = memory_limit
-        self._roots = () if self.root is None else _allowed_roots(self.root)
+        # Absolute, so that a change of the working directory changes nothing.
+        self._base = None if root is None else Path(root).absolute()
+        self._roots = () if self._base is None else _allowed_roots(self._base)
         self._seen: dict[str, _Seen] = {}
         self._parts: dict[str, tuple[_Seen, ImagePart]] = {}
         self._grey: dict[tuple[int, int], str] = {}
@@ -244,7 +246,7 @@ class ImageStore:
 
     def _resolve(self, path: str) -> Path:
         """The real file of a path under the root. Raises HeaderError if it leads elsewhere."""
-        if self.root is None:
+        if self._base is None:
             raise HeaderError("missing", "no image directory is known: give --data-dir")
         parts = PurePosixPath(path.replace("\\", "/"))
         if (
@@ -256,7 +258,7 @@ class ImageStore:
         ):
             raise HeaderError("unsafe", "the path must be relative and stay in the image directory")
         try:
-            real = os.path.realpath(self.root / path)
+            real = os.path.realpath(self._base / path)
         except (OSError, ValueError) as error:
             raise HeaderError("unreadable", str(error)) from None
         if not any(real.startswith(root) for root in self._roots):

@@ -13,6 +13,7 @@ from scalevqa_eval.fields import (
     RowError,
     check_object,
     check_value,
+    kind_of,
     label_of,
     read_options,
     resolve_answer,
@@ -173,7 +174,7 @@ def image_reference(value: Any, context: Context) -> str:
     if isinstance(value, bytes):
         return context.store_image(value)
     if not isinstance(value, str):
-        raise RowError("type", f"an image is named by a {type(value).__name__}, not by a path")
+        raise RowError("type", f"an image is named by {kind_of(value)}, not by a path")
     path = PurePosixPath(value.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", value):
         raise RowError("path", f"the image path {shorten(value)} leads out of the image directory")

@@ -10,6 +10,7 @@ from scalevqa_eval.errors import DataError
 from scalevqa_eval.fields import (
     RowError,
     check_object,
+    kind_of,
     label_of,
     read_options,
     resolve_answer,
@@ -57,7 +58,7 @@ def _pathmmu_question(item: Any, name: str, subset: str, context: Context) -> Qu
         if item.get(field) is None:
             raise RowError("missing", f"there is no {field}")
     if not isinstance(item["options"], list):
-        raise RowError("options", f"the options are a {type(item['options']).__name__}, no list")
+        raise RowError("options", f"the options are {kind_of(item['options'])}, no list")
     options = read_options(item["options"])
     image = image_reference(item["img"], context)
     # One slide, post or picture gives several questions; statistics must know it.
