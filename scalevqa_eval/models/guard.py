@@ -1,10 +1,11 @@
-"""Runs a server that must not outlive the process that wants it. A program of its own.
+"""Ends processes that must not outlive the one that wants them. A program of its own.
 
-    python guard.py COMMAND ARGUMENT…
+    python guard.py COMMAND ARGUMENT…      run a server, and stop it when the parent is gone
+    python guard.py --watch                stop the processes whose ids are written to it
 
 The parent holds the other end of this program's standard input. When that closes (the parent
-closed it, ended, crashed or was killed with -9) the server and everything it started is stopped:
-first asked to (SIGTERM), then killed. Linux also tells the server if this program is killed.
+closed it, ended, crashed or was killed with -9) the processes and all that they started are
+stopped: first asked to (SIGTERM), then killed. Linux also tells a server if this program is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import sys
 import time
 
 _POLL = 0.25
-_GRACE = 15.0  # seconds between asking and killing
+_GRACE = 15.0  # seconds between asking a server and killing it
+_WATCH_GRACE = 3.0  # the same for watched processes, which nobody waits for
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,6 +39,47 @@ def main(command: list[str]) -> int:
             break
     _stop(server)
     return server.wait()
+
+
+def watch() -> int:
+    """Read process ids, one a line, until the parent is gone; then stop those still there."""
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    born: dict[int, str] = {}
+    for line in sys.stdin:
+        if line.strip().isdecimal():
+            born[int(line)] = _birth(int(line))
+    every = [pid for pid in born if born[pid] and _birth(pid) == born[pid]]
+    for pid in every:  # grows while it is walked: children, their children, …
+        every += [child for child in _children(pid) if child not in every]
+    born |= {pid: _birth(pid) for pid in every if pid not in born}
+    for number, seconds in ((signal.SIGTERM, _WATCH_GRACE), (signal.SIGKILL, 1.0)):
+        for pid in every:
+            if _birth(pid) == born[pid]:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and any(_birth(pid) == born[pid] for pid in every):
+            time.sleep(_POLL / 5)
+    return 0
+
+
+def _birth(pid: int) -> str:
+    """When a process began, which tells it from a later one of the same id; "" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:  # noqa: PTH123
+            return [int(child) for child in children.read().split()]
+    except (OSError, ValueError):
+        return []
 
 
 def _die_with_guard() -> None:
@@ -62,4 +105,4 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(watch() if sys.argv[1:] == ["--watch"] else main(sys.argv[1:]))

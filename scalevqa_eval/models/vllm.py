@@ -23,6 +23,7 @@ from scalevqa_eval.models.vllm_requests import (
     read_output,
     sampling_parameters,
 )
+from scalevqa_eval.models.watcher import Watcher
 from scalevqa_eval.prompts import ImagePart, Prompt
 
 T = TypeVar("T")
@@ -91,6 +92,8 @@ def quiet_environment(environment: Any) -> None:
     """Settings that vLLM reads from the environment; what the user has set is kept."""
     environment.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     environment.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # A fork would copy locks that our threads hold.
+    environment.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 
 class VLLMModel:
@@ -118,6 +121,7 @@ class VLLMModel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._engine: Any = None
+        self._watcher: Watcher | None = None
         self._starting: asyncio.Lock | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -168,8 +172,12 @@ class VLLMModel:
             if self._engine is None:
                 from vllm.v1.engine.async_llm import AsyncLLM
 
+                self._watcher = Watcher()
                 try:
-                    self._engine = AsyncLLM.from_vllm_config(self._config, disable_log_stats=True)
+                    with self._watcher.collecting():
+                        self._engine = AsyncLLM.from_vllm_config(
+                            self._config, disable_log_stats=True
+                        )
                 except Exception as error:  # weights, devices, worker processes
                     raise ModelError(
                         f"vLLM cannot start {self._options.name}: {_message(error)} "
@@ -182,6 +190,8 @@ class VLLMModel:
         if self._engine is not None:
             self._engine.shutdown()
             self._engine = None
+        if self._watcher is not None:
+            self._watcher.close()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
