@@ -3,10 +3,11 @@
     python tests/performance/openai_overhead.py [--questions 1005] [--concurrency 64] [--rounds 3]
 
 A loopback server in a process of its own waits 0.2 s before each answer. Each client is a fresh
-process: `adapter` is `openai/` of this package; `bare` is aiohttp, reading the same files,
-building the same bodies and sending them; `resend` is aiohttp sending one ready body again and
-again, the least that any client can cost. Clients take turns, and the medians are printed: CPU
-seconds (user and system, without imports), wall seconds, and the largest resident memory.
+process: `harness` is `evaluate` with everything that a run does (image checks, records, reply
+cache, summary); `adapter` is `openai/` of this package alone; `bare` is aiohttp, reading the same
+files, building the same bodies and sending them; `resend` is aiohttp sending one ready body again
+and again, the least that any client can cost. Clients take turns, and the medians are printed:
+CPU seconds (user and system, without imports), wall seconds, and the largest resident memory.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import base64
 import hashlib
 import json
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -42,6 +44,43 @@ def paths(folder: Path, number: int) -> list[Path]:
     return [folder / f"{(3 * number + offset) % IMAGES:03d}.jpg" for offset in range(3)]
 
 
+def draw(folder: Path, questions: int) -> None:
+    """Pictures of 400 kB that differ, under as many names as the questions show."""
+    from PIL import Image
+
+    rng = random.Random(0)
+    for number in range(IMAGES):
+        noise = Image.frombytes("RGB", (405, 405), rng.randbytes(405 * 405 * 3))
+        noise.save(folder / f"{number:03d}.jpg", quality=95, subsampling=0)
+    shown = folder / "shown"
+    shown.mkdir()
+    for number in range(3 * questions):
+        os.link(folder / f"{number % IMAGES:03d}.jpg", shown / f"{number}.jpg")
+
+
+def harness(url: str, folder: Path, questions: int, concurrency: int) -> dict[str, float]:
+    from scalevqa_eval import evaluate
+    from scalevqa_eval.models import load_model
+    from scalevqa_eval.questions import SCALES, Benchmark, Question, View
+
+    def question(number: int) -> Question:
+        views = tuple(View(SCALES[i], f"{3 * number + i}.jpg") for i in range(3))
+        options = {letter: f"statement {letter}" for letter in "ABCD"}
+        # Each with a text of its own: the reply cache would answer what was asked before.
+        text = f"{TEXT}\n({number})"
+        return Question(f"q{number}", text, options, "A", views, slide=f"s{number // 3}")
+
+    asked = Benchmark("load", "1", "test", tuple(map(question, range(questions))), folder / "shown")
+    model = load_model("openai/any", base_url=url)
+    with tempfile.TemporaryDirectory() as work:
+        os.environ["SCALEVQA_CACHE"] = f"{work}/cache"
+        before, started = cpu(), time.perf_counter()
+        done = evaluate(model, asked, output=f"{work}/runs", max_concurrency=concurrency)
+        assert done.complete
+        assert not any(record.cached for record in done.runs["full"].records)
+        return figures(before, started)
+
+
 async def in_parallel(ask: Ask, questions: int, concurrency: int) -> None:
     numbers = iter(range(questions))
 
@@ -52,18 +91,23 @@ async def in_parallel(ask: Ask, questions: int, concurrency: int) -> None:
     await asyncio.gather(*(worker() for _ in range(concurrency)))
 
 
-async def measure(ask: Ask, questions: int, concurrency: int) -> dict[str, float]:
-    def cpu() -> float:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return used.ru_utime + used.ru_stime
+def cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
-    before, started = cpu(), time.perf_counter()
-    await in_parallel(ask, questions, concurrency)
+
+def figures(cpu_before: float, started: float) -> dict[str, float]:
     return {
-        "cpu": cpu() - before,
+        "cpu": cpu() - cpu_before,
         "wall": time.perf_counter() - started,
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+async def measure(ask: Ask, questions: int, concurrency: int) -> dict[str, float]:
+    before, started = cpu(), time.perf_counter()
+    await in_parallel(ask, questions, concurrency)
+    return figures(before, started)
 
 
 async def adapter(url: str, folder: Path, questions: int, concurrency: int) -> dict[str, float]:
@@ -82,9 +126,9 @@ async def adapter(url: str, folder: Path, questions: int, concurrency: int) -> d
         prompt = Prompt(str(number), "Look.", parts, Sampling(), TEXT, options, "all")
         assert (await model.reply(prompt)).text
 
-    figures = await measure(ask, questions, concurrency)
+    found = await measure(ask, questions, concurrency)
     await model.aclose()
-    return figures
+    return found
 
 
 def plain_body(files: list[Path]) -> bytes:
@@ -118,11 +162,13 @@ async def bare(
 
 
 def client(kind: str, url: str, folder: Path, questions: int, concurrency: int) -> None:
-    if kind == "adapter":
-        figures = asyncio.run(adapter(url, folder, questions, concurrency))
+    if kind == "harness":
+        found = harness(url, folder, questions, concurrency)
+    elif kind == "adapter":
+        found = asyncio.run(adapter(url, folder, questions, concurrency))
     else:
-        figures = asyncio.run(bare(url, folder, questions, concurrency, kind == "resend"))
-    print(json.dumps(figures))
+        found = asyncio.run(bare(url, folder, questions, concurrency, kind == "resend"))
+    print(json.dumps(found))
 
 
 def main() -> None:
@@ -137,8 +183,7 @@ def main() -> None:
         client(kind, url, Path(folder), options.questions, options.concurrency)
         return
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(IMAGES):  # nobody decodes them: random bytes serve as pictures
-            Path(folder, f"{number:03d}.jpg").write_bytes(os.urandom(400_000))
+        draw(Path(folder), options.questions)
         compare(options, folder)
 
 
@@ -147,7 +192,7 @@ def compare(options: argparse.Namespace, folder: str) -> None:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = server.stdout.readline().strip()
-    kinds = ("adapter", "bare", "resend")
+    kinds = ("harness", "adapter", "bare", "resend")
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     try:
         for _ in range(options.rounds):
@@ -173,10 +218,10 @@ def compare(options: argparse.Namespace, folder: str) -> None:
     }
     print(f"{options.questions} questions x 3 images of 400 kB, {options.concurrency} at once")
     for kind, row in table.items():
-        ratio = table["adapter"]["cpu"] / row["cpu"]
+        ratio = table["harness"]["cpu"] / row["cpu"]
         print(
             f"{kind:8} CPU {row['cpu']:6.2f} s   wall {row['wall']:6.2f} s   "
-            f"memory {row['rss']:5.0f} MB   adapter's CPU is {ratio:.2f}x"
+            f"memory {row['rss']:5.0f} MB   harness's CPU is {ratio:.2f}x"
         )
 
 
