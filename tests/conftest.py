@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # The fixture `server`: a loopback server that speaks the providers' wire formats.
 pytest_plugins = ["loopback"]
+
+# A busy machine is no failure: examples have no deadline.
+settings.register_profile("scalevqa", deadline=None)
+settings.load_profile("scalevqa")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -63,7 +63,9 @@ def test_killed_at_twenty_random_moments(tmp_path: Path, server: Server) -> None
 
         server.answer = answer
         process.append(
-            subprocess.Popen(run, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                run, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
         )
         process[0].communicate(timeout=60)
         assert process[0].returncode == -signal.SIGKILL
