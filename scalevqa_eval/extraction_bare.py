@@ -11,15 +11,15 @@ from scalevqa_eval.extraction_statements import Statement
 
 _LINE = re.compile(
     r"[\s\"'“‘«>•\-–—:|!]{0,6}[^\w\s\"'“(\[{<.,:;#\\/+=&-]{0,4}[\s:]{0,3}"
-    r"(?:(?:the |my )?(?:final |correct |best )?(?:option|choice|answer|letter|选项|選項|选"
+    r"(?:(?:the |my )?(?:final |correct |best )?(?:option|opt|choice|answer|letter|选项|選項|选"
     r"|選択肢|보기"
     r"|opción|réponse|antwort|opzione|opção)\s?[:.]?\s?)?[\"'“‘(\[{<【]{0,4}\s?"
-    r"(?P<letter>[A-Za-z])(?![A-Za-z0-9_À-ɏ&+%°/^<=>]|['’][A-Za-z]|[-–][A-Za-z0-9])"
+    r"(?P<letter>[A-Za-z])(?![A-Za-z0-9_À-ɏ&+%°/^<=]|>\s?[A-Za-z]|['’][A-Za-z]|[-–][A-Za-z0-9])"
     r"(?P<closed>\s?[\"'”’)\]}>】]{0,4})",
     re.IGNORECASE,
 )
 _BARE_END = re.compile(
-    r"[\s.,;:!。\"'”’)\]}|-]{0,6}[^\w\s\"'“(\[{<.,:;#\\/+=&?-]{0,6}[\s!.]{0,4}\Z"
+    r"[\s.,;:!?。\"'”’)\]}|-]{0,6}[^\w\s\"'“(\[{<.,:;#\\/+=&?-]{0,6}[\s!.]{0,4}\Z"
 )
 _LABEL_END = re.compile(r"(?:[.:)\]]|\s?[-–—]\s|\s?:|,)")
 _LIST_LABEL = re.compile(
@@ -61,6 +61,8 @@ def bare_letters(text: str, options: Options) -> list[Statement]:
 
 def _alone(line: str, options: Options) -> str | None:
     match = _LINE.match(line)
+    if match and re.search("[❌✗✘×✖🚫]", line):
+        return None
     if match and _BARE_END.match(line, match.end()):
         return options.letter(match["letter"])
     return None
@@ -99,7 +101,8 @@ def _head(text: str, options: Options) -> str | None:
         return None
     head = text[match.end() :][:40]
     if letter not in own and re.match(
-        r"[.:)\]\s–—-]{0,4}(?:unlikely|likely|incorrect|wrong|false|not |no\b|\d+ ?%|possible)",
+        r"[.:)\]\s–—-]{0,4}(?:unlikely|likely|✗|✘|❌|×|✖"
+        r"|incorrect|wrong|false|not |no\b|\d+ ?%|possible)",
         head,
         re.I,
     ):

@@ -14,6 +14,7 @@ _FENCE = re.compile(r"```[ \t]{0,4}(?:json[c5]?|JSON)?[ \t]{0,4}\n?")
 _JSON_KEYS = (
     "final_answer",
     "finalanswer",
+    "final",
     "answer",
     "correct_answer",
     "correct_option",

@@ -38,7 +38,8 @@ _FILLER = (
 )
 _COPULA = (
     r"(?:\s?(?:is|are|was|would be|should be|must be|will be|has to be|appears to be|seems to be"
-    r"|remains|corresponds to|lies with|points to|['’]s|=>|->|\.{2,3}|[:=\-–—→⇒➡⟶…])(?![A-Za-z]))"
+    r"|remains|corresponds to|lies with|points to|['’]s)(?![A-Za-z])"
+    r"|\s?(?:=>|->|\.{2,3}|[:=\-–—→⇒➡⟶…]))"
 )
 
 CUES = re.compile(
@@ -63,7 +64,7 @@ NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 BOXED = re.compile(
-    r"\\{1,2}(?:f?boxed|fbox)\s?\{(?P<value>[^{}\n]{0,200}(?:\{[^{}\n]{0,200}\}[^{}\n]{0,50})?)\}"
+    r"(?:\\{1,2}f?|(?<![A-Za-z]))box(?:ed)?\s?\{(?P<value>[^{}\n]{0,200}(?:\{[^{}\n]{0,200}\}[^{}\n]{0,50})?)\}"
 )
 
 _AUX = (
@@ -99,7 +100,7 @@ CONCLUSIONS = re.compile(
     re.IGNORECASE,
 )
 THIS_IS = re.compile(
-    r"(?<![A-Za-z])(?:(?:it|this|that|which)(?:['’]s|\s(?:is|must be|would be|should be"
+    r"(?<![A-Za-z])(?:(?:it|this|that|which)(?:['’]?s|\s(?:is|must be|would be|should be"
     r"|has to be|points to|supports|indicates|suggests|corresponds to|matches|fits|favou?rs))"
     r"|(?:most|best) (?:consistent|compatible|aligned|in keeping) with|best match(?:es|ed by)"
     r"|(?:images?|findings?|features?|evidence|morphology|pattern|appearances?"
@@ -140,6 +141,11 @@ VERDICTS = re.compile(
     r"(?P<after>[^.,;\n]{0,40})",
     re.IGNORECASE,
 )
+MAKES = re.compile(
+    rf"(?<![A-Za-z])mak(?:es|ing)\s{OPEN}(?:option |choice |answer )?{OPEN}{LETTER}{CLOSE}"
+    rf"\s(?:the|our|my)\s(?:only )?{_FITTING}(?![A-Za-z])",
+    re.IGNORECASE,
+)
 ONLY = re.compile(
     rf"(?<![A-Za-z])only {OPEN}(?:option |choice |answer ){{0,2}}{OPEN}{LETTER}{CLOSE}"
     r"\s(?:fits|is|matches|remains|explains|accounts|describes|shows|makes|has"
@@ -148,8 +154,8 @@ ONLY = re.compile(
 )
 QUESTION_AND_ANSWER = re.compile(rf"(?:^|\n)A ?[:.] ?[(\"']?{LETTER}(?=[)\"'.]{{0,3}}\s?(?:\n|\Z))")
 JUDGED = re.compile(
-    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s)(?:this is )?(?:correct|true|yes"
-    rf"|right)(?![A-Za-z])"
+    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s)(?:(?:this is )?(?:correct|true|yes"
+    rf"|right)(?![A-Za-z])|[✅✓✔☑])"
     r"(?! (?:that|but|in part|only|for|about))",
     re.IGNORECASE,
 )
@@ -167,7 +173,8 @@ NEGATION = re.compile(
     r"(?<![A-Za-z])(?:not|never|cannot|neither|nor|whether|unless|hardly|no longer|excluding?"
     r"|except"
     r"|eliminat\w+|rul(?:e|es|ed|ing) out|wrong|incorrect|unlikely|least|false|no evidence|doubt"
-    r"|would have|tempted|at first|initially|suppose|assum(?:e|ing)|could|might|may)(?![A-Za-z])"
+    r"|would have|depend(?:s|ing)?|tempted|at first|initially|suppose|assum(?:e|ing)"
+    r"|could|might|may)(?![A-Za-z])"
     r"|n['’]t(?![A-Za-z])",
     re.IGNORECASE,
 )

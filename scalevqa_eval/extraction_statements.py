@@ -111,6 +111,10 @@ def _letters_after(
         clause = "" if pattern is words.CONCLUSIONS else clause_before(text, match.start())
         conditional = pattern is words.THIS_IS
         would = "would" in inner or "d " in inner[:4] or pattern is words.CONCLUSIONS
+        if pattern is words.CONCLUSIONS and re.match(
+            r"\W{0,4}so (?:is|are|does|was)\b", inner, re.I
+        ):
+            continue
         if would and words.HYPOTHETICAL.search(sentence_before(text, match.start()) + inner):
             continue
         if not free and negated(clause + words.ELIMINATION.sub("", inner), conditional):
@@ -231,9 +235,18 @@ def _verdicts(text: str, options: Options) -> Iterator[Statement]:
             yield statement
     for match in words.MARKED.finditer(text):
         letter = options.letter(match["letter"])
+        rest = match.group()[match.end("letter") - match.start() :]
+        if any(map(options.letter, re.findall(r"(?<![A-Za-z])([A-Z])[).:]", rest))):
+            continue
         if letter and not re.search(r"(?:in|not |un)(?:correct|true)", match.group(), re.I):
             yield Statement(match.start(), match.end(), letter, False)
-    for pattern in (words.JUDGED, words.ONLY, languages.FOREIGN_VERDICTS, languages.GERMAN_VERB):
+    for pattern in (
+        words.JUDGED,
+        words.ONLY,
+        words.MAKES,
+        languages.FOREIGN_VERDICTS,
+        languages.GERMAN_VERB,
+    ):
         for match in pattern.finditer(text):
             letter = options.letter(match["letter"])
             if (
@@ -312,6 +325,10 @@ def _reason(rest: str) -> bool:
 
 
 def _other_labels(rest: str, found: str, options: Options) -> bool:
+    for label in re.finditer(r"(?<![A-Za-z])([A-Z])[).:]\s", rest[:5000]):
+        other = options.letter(label[1])
+        if other and other != found.upper() and other in options.begins(rest[label.end() :])[0]:
+            return True
     others = re.finditer(r"(?:[\n,;/|&(]\s?|(?:and|or) )\(?([A-Za-z])(?:[).:,\]]|\s?$)", rest)
     return any(
         options.letter(one[1]) not in (None, found.upper()) and one[1].isupper() == found.isupper()

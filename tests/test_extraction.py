@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import extraction_cases
 import extraction_replies
+import extraction_replies_mixed
 import extraction_replies_terse
 import pytest
 from hypothesis import given
@@ -12,7 +13,12 @@ from hypothesis import strategies as st
 from scalevqa_eval.extraction import Extraction, extract_answer, format_followed
 from scalevqa_eval.questions import LETTERS
 
-ROWS = [*extraction_cases.CASES, *extraction_replies.CASES, *extraction_replies_terse.CASES]
+ROWS = [
+    *extraction_cases.CASES,
+    *extraction_replies.CASES,
+    *extraction_replies_terse.CASES,
+    *extraction_replies_mixed.CASES,
+]
 OPTIONS = dict(zip("ABCD", extraction_cases.T, strict=True))
 
 option_texts = st.lists(st.text(max_size=30), min_size=2, max_size=26)
