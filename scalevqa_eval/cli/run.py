@@ -11,6 +11,7 @@ from scalevqa_eval.errors import UsageError
 
 if TYPE_CHECKING:
     from scalevqa_eval.evaluation import Evaluation
+    from scalevqa_eval.models import Model
     from scalevqa_eval.questions import Benchmark
 
 _ASK, _DATA, _PACE = "What is asked", "Where the data is", "Pace"
@@ -63,6 +64,10 @@ def run(
         list[str] | None,
         typer.Option("--engine-option", "-O", help="KEY=VALUE for the engine. Repeatable."),
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="ray: copies of the model on a Ray cluster.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Copies, with --engine ray.")] = 1,
     max_concurrency: Annotated[
         int | None, typer.Option(min=1, help="Prompts under way at once.")
     ] = None,
@@ -79,12 +84,15 @@ def run(
     from scalevqa_eval.benchmark import load_benchmark
     from scalevqa_eval.blocking import run_blocking
     from scalevqa_eval.cli import progress
-    from scalevqa_eval.models import load_model
     from scalevqa_eval.prompts import Sampling
     from scalevqa_eval.runner import evaluate
 
     if score not in ("generate", "logprobs"):
         raise UsageError(f"--score is generate or logprobs, not {score!r}")
+    if engine not in (None, "ray"):
+        raise UsageError(f"--engine is ray or left out, not {engine!r}")
+    if workers > 1 and engine is None:
+        raise UsageError("--workers goes with --engine ray")
     options = engine_options(engine_option)
     if base_url is not None:
         options["base_url"] = base_url
@@ -93,7 +101,7 @@ def run(
     )
     loaded = only_dimensions(loaded, dimension)
     train = load_benchmark(train_file) if train_file else None
-    opened = load_model(model, **options)
+    opened = open_model(model, options, workers if engine == "ray" else None)
     sampling = Sampling(
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed,
         letters_only=letters_only, logprobs=score == "logprobs",
@@ -121,6 +129,17 @@ def run(
     finally:
         run_blocking(opened.aclose())
     print_evaluation(evaluation)
+
+
+def open_model(name: str, options: dict[str, Any], workers: int | None) -> Model:
+    """The model, or with `workers` that many copies of it on Ray."""
+    if workers is None:
+        from scalevqa_eval.models import load_model
+
+        return load_model(name, **options)
+    from scalevqa_eval.models.ray_pool import load_pool
+
+    return load_pool(name, options, workers)
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

@@ -15,7 +15,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scalevqa_eval.errors import MissingExtra, ModelError, ScaleVQAError, UsageError
-from scalevqa_eval.models.protocol import Capabilities, Reply, StartableModel
+from scalevqa_eval.models.protocol import (
+    Capabilities,
+    Reply,
+    StartableModel,
+    TrainableModel,
+)
 from scalevqa_eval.models.registry import load_model
 from scalevqa_eval.prompts import ImagePart, Prompt
 
@@ -140,6 +145,8 @@ class _Worker:
             model = self._open()
         except ScaleVQAError as error:
             return str(error)
+        if isinstance(model, TrainableModel):
+            return f"{model.name} learns in this process: leave out --engine ray"
         return _Described(model.name, dict(model.identity), model.capabilities)
 
     async def start(self) -> _Failure | None:
