@@ -161,11 +161,12 @@ def check_manifest(run: Run) -> None:
         and isinstance(model, Mapping)
         and isinstance(model.get("name"), str)
         and isinstance(manifest.get("condition"), str)
+        and isinstance(manifest.get("prompt"), Mapping)
     )
     if not complete:
         raise DataError(
             f"{run.path / MANIFEST} is no manifest of a run: benchmark (name, revision, split), "
-            "model (name) and condition are needed"
+            "model (name), condition and prompt are needed"
         )
 
 

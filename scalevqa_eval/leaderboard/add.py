@@ -130,8 +130,8 @@ def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board
     }
     if summary["chance"]:
         head["chance"] = summary["chance"]["accuracy"]
-    prompt = run.manifest.get("prompt")
-    if isinstance(prompt, Mapping) and prompt.get("style") and prompt.get("sha256"):
+    prompt = run.manifest["prompt"]
+    if prompt.get("style") and prompt.get("sha256"):
         head["prompt"] = {"style": prompt["style"], "sha256": prompt["sha256"]}
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=96) + "entries:\n"
     try:
@@ -184,13 +184,11 @@ def _fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
 def _changed_prompt(board: Board, manifest: Mapping[str, Any]) -> bool:
     if board.prompt is None:
         return False
-    prompt = manifest.get("prompt")
-    return not isinstance(prompt, Mapping) or prompt.get("sha256") != board.prompt.sha256
+    return bool(manifest["prompt"].get("sha256") != board.prompt.sha256)
 
 
 def _style(manifest: Mapping[str, Any]) -> str:
-    prompt = manifest.get("prompt")
-    return str(prompt.get("style", "")) if isinstance(prompt, Mapping) else ""
+    return str(manifest["prompt"].get("style", ""))
 
 
 def _entry(
@@ -205,8 +203,7 @@ def _entry(
     manifest = run.manifest
     sha256 = hashlib.sha256((run.path / MANIFEST).read_bytes()).hexdigest()
     lines = to_lines(run.questions, run.records)
-    prompt = manifest.get("prompt")
-    digest = str(prompt.get("sha256", ""))[:12] if isinstance(prompt, Mapping) else ""
+    digest = str(manifest["prompt"].get("sha256", ""))[:12]
     versions = manifest.get("versions")
     version = versions.get("scalevqa-eval", "") if isinstance(versions, Mapping) else ""
     model = name or manifest["model"]["name"]
