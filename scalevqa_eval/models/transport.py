@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import urllib.request
 import weakref
 from collections.abc import AsyncIterator, Iterator
 
@@ -39,6 +40,7 @@ def http_client(timeout: float) -> httpx2.AsyncClient:
         transport=AiohttpTransport(),
         timeout=timeout,
         follow_redirects=False,
+        trust_env=False,  # proxies are read below, and ~/.netrc must not be
         headers={"Accept-Encoding": "identity"},
     )
 
@@ -48,17 +50,20 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._proxy: str | None = None
 
-    def _open(self, secure: bool) -> aiohttp.ClientSession:
+    def _open(self, url: httpx2.URL) -> aiohttp.ClientSession:
         # Certificates are read (60 ms) for https only.
-        context = httpx2.create_ssl_context() if secure else True
+        context = httpx2.create_ssl_context() if url.scheme == "https" else True
+        self._proxy = _proxy_for(url)
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0, ssl=context, keepalive_timeout=_KEEP_ALIVE_SECONDS
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=True,
+            # Else aiohttp reads ~/.netrc at every request, and sends what it finds there.
+            trust_env=False,
         )
         # Models that nobody closes must not end in "Unclosed client session" on the terminal.
         weakref.finalize(self, _hang_up, session, asyncio.get_running_loop())
@@ -67,7 +72,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; the response's body is still to be read."""
         if self._session is None:
-            self._session = self._open(request.url.scheme == "https")
+            self._session = self._open(request.url)
         limits = request.extensions.get("timeout", {})
         with _httpx2_errors(request):
             response = await self._session.request(
@@ -77,6 +82,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 headers=CIMultiDict(request.headers.multi_items()),
                 data=request.stream,
                 allow_redirects=False,
+                proxy=self._proxy,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=_CONNECT_SECONDS, sock_read=limits.get("read")
                 ),
@@ -115,6 +121,15 @@ class _Reply(httpx2.AsyncByteStream):
             self._response.release()
         else:
             self._response.close()
+
+
+def _proxy_for(url: httpx2.URL) -> str | None:
+    """The proxy that the environment names for an address; aiohttp knows http proxies only."""
+    if urllib.request.proxy_bypass(url.host):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all") or ""
+    return proxy if proxy.startswith(("http://", "https://")) else None
 
 
 @contextlib.contextmanager

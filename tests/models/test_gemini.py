@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 
@@ -104,9 +105,7 @@ def test_extra_fields_reach_nested_settings(server: Server) -> None:
 
 
 def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import google  # type: ignore[import-untyped]
-
     monkeypatch.setitem(sys.modules, "google.genai", None)
-    monkeypatch.delattr(google, "genai", raising=False)
+    monkeypatch.delattr(importlib.import_module("google"), "genai", raising=False)
     with pytest.raises(MissingExtra, match=r"scalevqa-eval\[gemini\]"):
         load_model("gemini/any")

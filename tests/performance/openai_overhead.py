@@ -122,7 +122,8 @@ async def adapter(url: str, folder: Path, questions: int, concurrency: int) -> d
         return ImagePart(path.name, "low", "image/jpeg", 1, 1, name, load=path.read_bytes)
 
     async def ask(number: int) -> None:
-        parts = (*map(image, paths(folder, number)), TextPart(TEXT))
+        images = [image(path) for path in paths(folder, number)]
+        parts: tuple[TextPart | ImagePart, ...] = (*images, TextPart(TEXT))
         prompt = Prompt(str(number), "Look.", parts, Sampling(), TEXT, options, "all")
         assert (await model.reply(prompt)).text
 
