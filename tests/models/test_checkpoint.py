@@ -1,0 +1,107 @@
+"""Checkpoints are recognised, identified and found damaged before an engine starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scalevqa_eval.errors import UsageError
+from scalevqa_eval.models.checkpoint import (
+    check_weights,
+    checkpoint_identity,
+    fingerprint,
+    local_directory,
+    whole_number,
+)
+
+
+def weights(path: Path, payload: bytes = b"\1" * 64) -> None:
+    """A safetensors file of one tensor."""
+    entry = {"dtype": "U8", "shape": [len(payload)], "data_offsets": [0, len(payload)]}
+    header = json.dumps({"w": entry, "__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + payload)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+    weights(directory / "model.safetensors")
+    return directory
+
+
+def test_identity_is_the_content_wherever_it_lies(checkpoint: Path, tmp_path: Path) -> None:
+    before = checkpoint_identity(str(checkpoint))
+    moved = checkpoint.rename(tmp_path / "elsewhere")
+    assert checkpoint_identity(str(moved)) == before
+    (moved / "README.md").write_text("notes are no part of a model")
+    assert checkpoint_identity(str(moved)) == before
+
+
+def test_trained_weights_are_another_model(checkpoint: Path) -> None:
+    before = fingerprint(checkpoint)
+    weights(checkpoint / "model.safetensors", b"\2" * 64)
+    assert fingerprint(checkpoint) != before
+
+
+def test_large_files_are_compared_in_blocks(checkpoint: Path) -> None:
+    payload = bytearray(20 * 1024 * 1024)
+    weights(checkpoint / "model.safetensors", bytes(payload))
+    before = fingerprint(checkpoint)
+    payload[-1] = 1
+    weights(checkpoint / "model.safetensors", bytes(payload))
+    assert fingerprint(checkpoint) != before
+
+
+@pytest.mark.parametrize("cut", [0, 4, 8, 20, -1])
+def test_truncated_weights_are_found(checkpoint: Path, cut: int) -> None:
+    file = checkpoint / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:cut])
+    with pytest.raises(UsageError, match=r"model\.safetensors"):
+        check_weights(checkpoint)
+
+
+def test_weights_that_the_index_names_must_be_there(checkpoint: Path) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002.safetensors"}}
+    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UsageError, match=r"lacks model-00002\.safetensors"):
+        check_weights(checkpoint)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"weight_map": 3}', "not json"])
+def test_a_broken_index_is_named(checkpoint: Path, text: str) -> None:
+    (checkpoint / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(UsageError, match="no index of weight files"):
+        check_weights(checkpoint)
+
+
+def test_a_directory_without_weights_is_no_model(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="no weights"):
+        check_weights(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all", "a/b/c"])
+def test_a_path_that_is_not_there(name: str) -> None:
+    with pytest.raises(UsageError, match="no model directory"):
+        local_directory(name)
+
+
+def test_a_directory_of_something_else(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no config\.json"):
+        local_directory(str(tmp_path))
+
+
+def test_hub_ids_are_left_alone() -> None:
+    assert local_directory("Qwen/Qwen3-VL-8B-Instruct") is None
+
+
+def test_numbers_come_as_text_too() -> None:
+    assert whole_number("x", "12") == 12
+    assert whole_number("x", None) is None
+    for wrong in ("twelve", "0", "-3", 0, True):
+        with pytest.raises(UsageError, match="x is a whole number"):
+            whole_number("x", wrong)
