@@ -23,7 +23,7 @@ def after(text: str, end: int, found: str, options: Options, strict: bool = Fals
     rest = text[end : end + 80]
     if words.NEGATED_AFTER.match(rest) or words.EPITHET.match(rest):
         return NO
-    own = _own_text(text, end, found, options)
+    own = own_text(text, end, found, options)
     if own and _is_many(text[own : own + 80], found, options):
         return MANY
     if _is_many(rest, found, options):
@@ -47,7 +47,7 @@ def after_brackets(text: str, end: int) -> int:
     return match.end() if match else end
 
 
-def _own_text(text: str, end: int, found: str, options: Options) -> int:
+def own_text(text: str, end: int, found: str, options: Options) -> int:
     """Where the option's own text ends if it follows the letter, else 0."""
     letter = options.letter(found)
     skipped = re.compile(r"[\s.:)\-–—,\"“'(]{0,6}").match(text, end)

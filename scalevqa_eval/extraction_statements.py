@@ -17,6 +17,7 @@ from scalevqa_eval.extraction_context import (
     clause_before,
     contradicted,
     negated,
+    own_text,
     sentence_before,
 )
 from scalevqa_eval.extraction_options import Options
@@ -137,7 +138,10 @@ def _cues(text: str, options: Options) -> Iterator[Statement]:
         if not copula.strip(' ([{"“'):  # "answer\nB", "answer (B)": only where a line ends
             if noun in _LOOSE_NOUNS and not match["adjective"]:
                 continue
-            if (sentence_before(text, match.start()).strip() and copula != "\n") or gap.strip():
+            if (
+                sentence_before(text, match.start()).strip()
+                and not (copula == "\n" and match["adjective"])
+            ) or gap.strip():
                 continue
         if noun in _LOOSE_NOUNS and not match["adjective"]:
             yield from _judge(match, text, options, firm, strict=True)
@@ -165,7 +169,8 @@ def _named(text: str, options: Options) -> Iterator[Statement]:
                 if labelled and labelled[1] in options.texts:
                     letter = labelled[1] if labelled[1] in letters else None
                 end = start + len(skipped) + length
-                yield Statement(match.start(), end, letter, firm, "statement")
+                method = "statement" if letter else "ambiguous"
+                yield Statement(match.start(), end, letter, firm, method)
                 break
         else:
             if firm and words.NO_ANSWER.match(value):
@@ -265,6 +270,8 @@ def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | N
     if letter is None or (found.islower() and not bracketed):
         return None
     between = match["between"] or ""
+    if own_text(text, match.end("letter"), found, options) >= match.end() - 1:
+        return None  # the verdict's words are the option's own
     own = letter in options.begins(between.lstrip(' .:,("“'))[0]
     others = re.findall(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", between)
     if not own and (negated(between) or any(map(options.letter, others))):
