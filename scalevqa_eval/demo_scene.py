@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from scalevqa_eval.demo_cells import (
     SCENE,
@@ -97,7 +98,7 @@ def lay_out(findings: Mapping[str, bool], stain: Stain, rng: np.random.Generator
         angles=angles,
         kinds=kinds,
         granules=granules,
-        cloud=rng.normal(0, 0.05, (40, 40)),
+        cloud=_cloud(rng),
         windows=windows,
     )
 
@@ -207,3 +208,11 @@ def _fibres(mid: Window, dense: bool, rng: np.random.Generator) -> Floats:
     x = start[:, :1] + along * np.cos(angle) - bend * np.sin(angle)
     y = start[:, 1:] + along * np.sin(angle) + bend * np.cos(angle)
     return np.stack([x, y], axis=-1)
+
+
+def _cloud(rng: np.random.Generator) -> Floats:
+    """Slow staining noise, as optical density: patches of 400 µm and of 40 µm, (40, 40)."""
+    fine = rng.normal(0, 0.05, (40, 40))
+    coarse = Image.fromarray(rng.normal(0, 0.06, (4, 4)).astype(np.float32))
+    smooth = coarse.resize((40, 40), Image.Resampling.BICUBIC)
+    return fine + np.asarray(smooth, np.float64)

@@ -139,9 +139,12 @@ class TextPriorModel:
 
     def fit(self, train: Benchmark) -> None:
         """Learn which option texts are right. Raises DataError if `train` has no questions."""
+        from threadpoolctl import threadpool_limits
+
         from scalevqa_eval.models.baselines_text import TextPrior, train_questions
 
-        self._fitted = TextPrior(train_questions(train, self.name))
+        with threadpool_limits(1):
+            self._fitted = TextPrior(train_questions(train, self.name))
         self.identity = {**self.identity, "train": _digest(train)}
 
     async def reply(self, prompt: Prompt) -> Reply:

@@ -76,14 +76,17 @@ class OptionText:
 
     def rows(self, text: str, options: Mapping[str, str], dimension: str) -> sparse.csr_matrix:
         """One question's options, (number of options, terms)."""
-        found = self._vectorizer.transform(self._terms(text, options, dimension))
-        mean = np.full((len(options), len(options)), 1 / len(options))
-        return sparse.csr_matrix(found - sparse.csr_matrix(mean) @ found)
+        return self._centred(self._terms(text, options, dimension), [len(options)])
 
     def table(self, questions: Sequence[Question]) -> sparse.csr_matrix:
         """All options of all questions, below each other."""
-        blocks = [self.rows(q.text, q.options, q.dimension) for q in questions]
-        return sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
+        terms = [t for q in questions for t in self._terms(q.text, q.options, q.dimension)]
+        return self._centred(terms, [len(question.options) for question in questions])
+
+    def _centred(self, terms: list[list[str]], sizes: list[int]) -> sparse.csr_matrix:
+        found = self._vectorizer.transform(terms)
+        same = sparse.block_diag([np.full((size, size), 1 / size) for size in sizes], format="csr")
+        return sparse.csr_matrix(found - same @ found)
 
     def _terms(self, text: str, options: Mapping[str, str], dimension: str) -> list[list[str]]:
         found = []
