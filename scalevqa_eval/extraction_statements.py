@@ -135,7 +135,7 @@ def _cues(text: str, options: Options) -> Iterator[Statement]:
             continue
         noun = match["noun"].lower()
         firm = bool(match["adjective"]) or noun not in _LOOSE_NOUNS
-        if not copula.strip(' ([{"“'):  # "answer\nB", "answer (B)": only where a line ends
+        if not copula.strip(' \n([{"“'):  # "answer\nB", "answer (B)": only where a line ends
             if noun in _LOOSE_NOUNS and not match["adjective"]:
                 continue
             if (
