@@ -36,6 +36,7 @@ from scalevqa_train.settings import (
     load_preset,
     merge,
     parse_override,
+    quote,
     resolved,
 )
 
@@ -116,8 +117,6 @@ def _places(request: Request, reward_module: str) -> list[Setting]:
         "trainer.experiment_name": output.name,
         "trainer.logger": ["console", "file"],
         "trainer.use_v1": True,
-        "hydra.run.dir": str(output / "hydra"),
-        "hydra.output_subdir": None,
     }
     return [Setting(key, value, source) for key, value in values.items()]
 
@@ -190,15 +189,15 @@ def train(
     output = plan.request.output.resolve()
     with ExitStack() as stack:
         lock = stack.enter_context(locked(output))
-        _check_same_run(output, plan)
+        check_same_run(output, record(plan))
         model = preflight.check_model(plan.request.model)
         dtype = str(plan.config.actor_rollout_ref.actor.fsdp_config.model_dtype)
         preflight.check_space(output, model, dtype)
-        resume, first = _resume(output, plan, say)
+        resume, first = resume_settings(output / "checkpoints", plan.request.resume, say)
         if first >= plan.steps:
             say(f"all {plan.steps} steps are done")
             return find_checkpoints(output / "checkpoints")[first]
-        _write_record(output, plan)
+        write_record(output, record(plan))
         settings = [*plan.settings, *resume]
         if plan.request.device == "cpu":
             # A path of its own: sockets need a short one, and another Ray may run here.
@@ -214,6 +213,7 @@ def train(
 
         say(f"{plan.steps - first} steps to do; the trainer starts (log: {output / 'train.log'})")
         command = ["-m", "verl.trainer.main_ppo", *(s.override for s in merge(settings))]
+        command += [f"hydra.run.dir={quote(str(output / 'hydra'))}", "hydra.output_subdir=null"]
         start(command, environment(plan.request.device, metrics), output, metrics, lock, on_step)
     last = last_whole(output / "checkpoints")
     if last is None:
@@ -252,23 +252,29 @@ def _short_directory() -> Iterator[str]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _resume(output: Path, plan: Plan, say: Callable[[str], None]) -> tuple[list[Setting], int]:
-    """Settings that go on from the newest whole checkpoint, and its step (0: from the start)."""
-    checkpoints = output / "checkpoints"
-    last = last_whole(checkpoints) if plan.request.resume else None
-    if last is None:
-        if find_checkpoints(checkpoints) and not plan.request.resume:
-            raise UsageError(f"{checkpoints} holds checkpoints: choose another --output, or resume")
-        return [Setting("trainer.resume_mode", "disable", "a new run")], 0
-    step, path = last
-    for later, broken in find_checkpoints(checkpoints).items():
+def resume_settings(
+    checkpoints: Path, wanted: bool, say: Callable[[str], None]
+) -> tuple[list[Setting], int]:
+    """Settings that go on from the newest whole checkpoint, and its step (0: from the start).
+
+    What is left of a checkpoint that was not finished is removed, or the trainer would write its
+    files among the old ones.
+    """
+    found = find_checkpoints(checkpoints)
+    if found and not wanted:
+        raise UsageError(f"{checkpoints} holds checkpoints: resume, or choose another --output")
+    last = last_whole(checkpoints)
+    step = last[0] if last else 0
+    for later, broken in found.items():
         if later > step:
-            say(f"the checkpoint of step {later} is incomplete and not used")
+            say(f"the checkpoint of step {later} is incomplete: it is removed")
             shutil.rmtree(broken)
+    if last is None:
+        return [Setting("trainer.resume_mode", "disable", "a new run")], 0
     say(f"going on from step {step}")
     return [
         Setting("trainer.resume_mode", "resume_path", "resume"),
-        Setting("trainer.resume_from_path", str(path), "resume"),
+        Setting("trainer.resume_from_path", str(last[1]), "resume"),
     ], step
 
 
@@ -298,16 +304,18 @@ def _plain(value: Any) -> Any:
 def _identity(about: Mapping[str, Any]) -> Any:
     """What must not change between two starts of one run."""
     files = about["data"]["files"]
-    return about["model"], about["reward"], {n: f["sha256"] for n, f in files.items()}
+    hashes = {name: file["sha256"] for name, file in files.items()}
+    return about["kind"], about["model"], about["reward"], hashes
 
 
-def _check_same_run(output: Path, plan: Plan) -> None:
+def check_same_run(output: Path, now: Mapping[str, Any]) -> None:
+    """Raises UsageError if the directory holds a run of something else."""
     file = output / "run.json"
     if not file.is_file():
         return
     try:
         before = json.loads(file.read_text("utf-8"))
-        same = _identity(before) == _identity(json.loads(json.dumps(record(plan))))
+        same = _identity(before) == _identity(now)
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"{file} is no record of a run: choose another --output") from None
     if not same:
@@ -316,9 +324,10 @@ def _check_same_run(output: Path, plan: Plan) -> None:
         )
 
 
-def _write_record(output: Path, plan: Plan) -> None:
+def write_record(output: Path, now: Mapping[str, Any]) -> None:
+    """Write run.json, in one step."""
     part = output / "run.json.part"
-    part.write_text(json.dumps(record(plan), indent=1) + "\n", "utf-8")
+    part.write_text(json.dumps(now, indent=1) + "\n", "utf-8")
     part.replace(output / "run.json")
 
 

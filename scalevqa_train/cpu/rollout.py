@@ -175,7 +175,7 @@ class HFServer:
 
     async def update_weights(self, bucket: list[tuple[str, torch.Tensor]]) -> None:
         """Copy named tensors into the model. Raises RuntimeError for names that it has not."""
-        own = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
+        own = self._model.state_dict()  # names tied weights twice, as the trainer does
         unknown = []
         with torch.no_grad():
             for name, weight in bucket:
