@@ -138,21 +138,46 @@ class Entry(_Strict):
         return name, self.revision, self.state, self.condition, self.prompt
 
 
+class Credit(_Strict):
+    """Like Count, but ties earn their share: an audit may credit half a question."""
+
+    n: Annotated[int, Field(ge=1, strict=True)]
+    correct: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Credit:
+        if self.correct > self.n:
+            raise ValueError(f"{self.correct:g} correct of {self.n}")
+        return self
+
+
 class TextOnly(_Strict):
-    """What text alone reaches on the benchmark: an audit's probe, on a split of it."""
+    """What text alone reaches on the benchmark: an audit's probe, on a split of it.
+
+    `ci` is the audit's clustered interval; without it Wilson's is shown.
+    """
 
     probe: Annotated[str, Field(min_length=1, max_length=200)]
     split: Annotated[str, Field(min_length=1, max_length=80)]
     trained_on: Text = ""
     source: Source
-    results: dict[str, Count] = Field(min_length=1)
+    results: dict[str, Credit] = Field(min_length=1)
+    ci: tuple[float, float] | None = None
+    ci_method: Text = ""
     notes: tuple[Text, ...] = ()
 
+    @model_validator(mode="after")
+    def _interval_holds_the_share(self) -> TextOnly:
+        share = self.total.correct / self.total.n
+        if self.ci is not None and not 0 <= self.ci[0] <= share <= self.ci[1] <= 1:
+            raise ValueError(f"ci {list(self.ci)} does not hold {share:.4f}")
+        return self
+
     @property
-    def total(self) -> Count:
-        return Count(
+    def total(self) -> Credit:
+        return Credit(
             n=sum(count.n for count in self.results.values()),
-            correct=sum(count.correct for count in self.results.values()),
+            correct=round(sum(count.correct for count in self.results.values()), 2),
         )
 
 

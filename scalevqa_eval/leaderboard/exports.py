@@ -11,7 +11,7 @@ import yaml
 
 from scalevqa_eval.leaderboard.entries import slug
 from scalevqa_eval.leaderboard.standing import Cell, Line, Standing
-from scalevqa_eval.leaderboard.tables import entry_name, span
+from scalevqa_eval.leaderboard.tables import entry_name, number, span
 from scalevqa_eval.statistics import Interval
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
@@ -142,7 +142,7 @@ def _result(standing: Standing, line: Line, dimension: str, cell: Cell) -> dict[
     if board.hub.revision:
         dataset["revision"] = board.hub.revision
     if cell.count and cell.interval:
-        note = f"{cell.count.correct}/{cell.count.n}, 95 % {span(cell.interval)}"
+        note = f"{number(cell.count.correct)}/{cell.count.n}, 95 % {span(cell.interval)}"
     else:
         note = "percentage as printed, no k/n"
     row: dict[str, Any] = {

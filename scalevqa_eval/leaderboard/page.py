@@ -16,6 +16,7 @@ from scalevqa_eval.leaderboard.tables import (
     entry_name,
     gain_text,
     notes_on_numbers,
+    number,
     percent,
     rank_text,
     span,
@@ -108,7 +109,9 @@ def _text_only(standing: Standing, line: Line) -> Shown:
     probe, _ = standing.strongest_text
     share = probe.total.correct / probe.total.n
     above = line.overall.share - share
-    small = f"{probe.total.correct}/{probe.total.n}, {probe.split}; model {100 * above:+.1f}"
+    small = (
+        f"{number(probe.total.correct)}/{probe.total.n}, {probe.split}; model {100 * above:+.1f}"
+    )
     return Shown(percent(share), small, f"{above:.6f}")
 
 
@@ -119,7 +122,7 @@ def shown(cell: Cell | None) -> Shown:
     sort = f"{cell.share:.6f}"
     if cell.printed:
         return Shown(cell.printed, "no k/n", sort, at=f"{100 * cell.share:.1f}")
-    count = f"{cell.count.correct}/{cell.count.n} " if cell.count else ""
+    count = f"{number(cell.count.correct)}/{cell.count.n} " if cell.count else ""
     low, width = "", ""
     if cell.interval is not None:
         low = f"{100 * cell.interval.low:.1f}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.leaderboard.answers import Answers, read_answers
-from scalevqa_eval.leaderboard.entries import FULL, Board, Count, Entry, TextOnly
+from scalevqa_eval.leaderboard.entries import FULL, Board, Count, Credit, Entry, TextOnly
 from scalevqa_eval.statistics import (
     Interval,
     Rank,
@@ -34,7 +34,7 @@ class Cell:
     """A share: counts and interval where they are known, else only what was printed (percent)."""
 
     share: float
-    count: Count | None = None
+    count: Count | Credit | None = None
     interval: Interval | None = None
     printed: str = ""
 
@@ -89,7 +89,7 @@ def work_out(board: Board, directory: Path) -> Standing:
     full = [_with_gain(line, others, answers) for line in full]
     full = _ranked(board, full, answers)
     others.sort(key=lambda line: (line.entry.condition, -line.overall.share, line.entry.key))
-    text = tuple((probe, wilson(probe.total.correct, probe.total.n)) for probe in board.text_only)
+    text = tuple((probe, _text_interval(probe)) for probe in board.text_only)
     return Standing(board, tuple(full), tuple(others), text)
 
 
@@ -146,6 +146,12 @@ def _line(board: Board, entry: Entry, answers: Answers | None) -> Line:
     return Line(entry, overall, Cell(mean, None, macro), cells)
 
 
+def _text_interval(probe: TextOnly) -> Interval:
+    if probe.ci is not None:
+        return Interval(*probe.ci, probe.ci_method)
+    return wilson(probe.total.correct, probe.total.n)
+
+
 def _unclustered(count: Count) -> Interval:
     interval = wilson(count.correct, count.n)
     return Interval(interval.low, interval.high, "Wilson, slides not known")
@@ -156,7 +162,7 @@ def _with_gain(line: Line, others: Sequence[Line], answers: dict[tuple[str, ...]
     entry = line.entry
     key = (*entry.key[:3], BLIND, entry.prompt)
     blind = next((other for other in others if other.entry.key == key), None)
-    if blind is None or blind.overall.count is None or line.overall.count is None:
+    if blind is None or blind.entry.total is None or line.overall.count is None:
         return line
     value = line.overall.share - blind.overall.share
     interval = None
@@ -167,7 +173,7 @@ def _with_gain(line: Line, others: Sequence[Line], answers: dict[tuple[str, ...]
         interval = difference_interval(one.scores, two.scores[order], one.slides)
     return Line(
         entry, line.overall, line.macro, line.dimensions,
-        gain=Gain(value, interval, blind.overall.count),
+        gain=Gain(value, interval, blind.entry.total),
     )  # fmt: skip
 
 

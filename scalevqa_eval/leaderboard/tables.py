@@ -16,6 +16,11 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
+def number(count: float) -> str:
+    """A count without a needless fraction: 344, or 344.33 where ties earned a share."""
+    return f"{count:.2f}".rstrip("0").rstrip(".")
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
@@ -31,7 +36,7 @@ def _cell(cell: Cell | None) -> str:
         return "–"
     if cell.printed:
         return f"{cell.printed} % (no k/n)"
-    count = f"{cell.count.correct}/{cell.count.n} = " if cell.count else ""
+    count = f"{number(cell.count.correct)}/{cell.count.n} = " if cell.count else ""
     return f"{count}{percent(cell.share)} {span(cell.interval)}"
 
 
@@ -59,7 +64,7 @@ def text_only_text(standing: Standing) -> str:
     probe, interval = strongest
     total = probe.total
     share = percent(total.correct / total.n)
-    return f"{total.correct}/{total.n} = {share} {span(interval)} ({probe.split})"
+    return f"{number(total.correct)}/{total.n} = {share} {span(interval)} ({probe.split})"
 
 
 def to_markdown(standing: Standing) -> str:
@@ -106,9 +111,9 @@ def text_probe(probe: TextOnly, interval: Interval) -> str:
     """One line about a text-only probe of the benchmark."""
     total = probe.total
     trained = f", trained on {probe.trained_on}" if probe.trained_on else ""
-    parts = "; ".join(f"{name} {c.correct}/{c.n}" for name, c in probe.results.items())
+    parts = "; ".join(f"{name} {number(c.correct)}/{c.n}" for name, c in probe.results.items())
     return (
-        f"{probe.probe}{trained}, on {probe.split}: {total.correct}/{total.n} = "
+        f"{probe.probe}{trained}, on {probe.split}: {number(total.correct)}/{total.n} = "
         f"{percent(total.correct / total.n)} % {span(interval)} ({parts}). {probe.source.text}"
         + "".join(f" {note}" for note in probe.notes)
     )
