@@ -58,7 +58,7 @@ def make_prompt(
         question_id=f"q{number}",
         system=system,
         parts=tuple(parts),
-        sampling=Sampling(**{"max_tokens": 16, **sampling}),
+        sampling=Sampling(**{"max_tokens": 1 if sampling.get("logprobs") else 16, **sampling}),
         text=text,
         options=OPTIONS,
         dimension="all",
@@ -95,3 +95,29 @@ def ask_each(model: Model, prompts: Iterable[Prompt]) -> list[Reply | Exception]
 
 def close(model: Model) -> None:
     asyncio.run(model.aclose())
+
+
+def assert_agree(name: str, replies: Sequence[Reply], reference: Sequence[Reply]) -> None:
+    """Greedy replies of two engines are the same; the differences are listed."""
+    assert len(replies) == len(reference)
+    different = [
+        f"{i}: hf {expected.text!r} ({expected.finish}), {name} {found.text!r} ({found.finish})"
+        for i, (found, expected) in enumerate(zip(replies, reference, strict=True))
+        if (found.text, found.finish) != (expected.text, expected.finish)
+    ]
+    assert not different, "\n".join([f"{len(different)} replies differ:", *different])
+    for found, expected in zip(replies, reference, strict=True):
+        assert found.usage.prompt_tokens == expected.usage.prompt_tokens
+        assert found.usage.completion_tokens == expected.usage.completion_tokens
+
+
+def assert_same_logprobs(replies: Sequence[Reply], reference: Sequence[Reply]) -> None:
+    """First-token log-probabilities of the letters agree to 1e-3, and so does the choice."""
+    for found, expected in zip(replies, reference, strict=True):
+        assert found.logprobs is not None
+        assert expected.logprobs is not None
+        assert found.logprobs.keys() == expected.logprobs.keys() == OPTIONS.keys()
+        for letter, value in expected.logprobs.items():
+            assert abs(found.logprobs[letter] - value) < 1e-3
+        assert found.text == expected.text
+        assert found.finish == "stop"
