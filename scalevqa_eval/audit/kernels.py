@@ -48,7 +48,7 @@ Kernel = Linear | Radial
 
 def landmark_count(rows: int) -> int:
     """How many options to compare with; fewer for large data, where each costs more."""
-    return min(rows, 1200 if rows <= 8_000 else 1000 if rows <= 60_000 else 800)
+    return min(rows, 1000 if rows <= 20_000 else 800)
 
 
 def represent(table: Table, kernels: Sequence[Kernel], seed: int) -> Singles:

@@ -36,16 +36,18 @@ class FamilyTest:
     p_adjusted: tuple[float, ...]
 
 
-def family_test(accuracy: Floats) -> FamilyTest:
+def family_test(accuracy: Floats, guessing: Floats) -> FamilyTest:
     """Test `accuracy` (probes, strata, 1 + redraws), whose first column is the observed one.
 
     Standardised with the mean and spread over all columns, the observed one among them: under the
-    null hypothesis the columns are then exchangeable, and the p-values exact.
+    null hypothesis the columns are then exchangeable, and the p-values exact. `guessing` (strata)
+    is the standard deviation of guessing. A probe that tells options apart in a few questions only
+    has a much smaller spread and long tails; it must not set the bar for all others, so that no
+    spread counts as less than 0.8 of that of guessing.
     """
     mean = accuracy.mean(-1, keepdims=True)
-    spread = accuracy.std(-1, keepdims=True)
-    flat = spread < 1e-9
-    standard = np.where(flat, 0.0, (accuracy - mean) / np.where(flat, 1.0, spread))
+    spread = np.maximum(accuracy.std(-1, keepdims=True), 0.8 * guessing[None, :, None])
+    standard = (accuracy - mean) / spread
     largest = np.round(standard.max(0), 9)
     return FamilyTest(
         tuple(_p_value(row[0], row[1:]) for row in largest),

@@ -18,6 +18,7 @@ LONGEST = 4
 _FEWEST = 4  # questions in which a phrase tells options apart
 _LEVEL = 0.05
 _SHOWN = 25
+_VARIANT = 0.75  # of a variant's options have the stronger phrase
 _EXACT_BELOW = 0.2  # of the normal approximation: what is far from significant stays approximate
 
 
@@ -147,16 +148,18 @@ def _of_stratum(
     q[tested] = benjamini_hochberg(p[tested].tolist())
     kept = [int(k) for k in tested if q[k] <= _LEVEL]
     phrases = []
-    for members in _same_rows(grams, kept, rows):
+    holding: dict[Phrase, npt.NDArray[np.intp]] = {}
+    for members, where in _same_rows(grams, kept, rows):
         k = members[0]
         text = _joined(table, grams, members)
         limits = wilson(float(hits[k]), float(options[k]))
-        phrases.append(
-            Phrase(text, name, int(hits[k]), int(options[k]), int(questions[k]),
-                   float(expected[k]), (limits.low, limits.high), float(p[k]), float(q[k]))
-        )  # fmt: skip
+        phrase = Phrase(text, name, int(hits[k]), int(options[k]), int(questions[k]),
+                        float(expected[k]), (limits.low, limits.high), float(p[k]),
+                        float(q[k]))  # fmt: skip
+        phrases.append(phrase)
+        holding[phrase] = where
     phrases.sort(key=lambda phrase: (phrase.p_value, -len(phrase.text), phrase.text))
-    return _without_echoes(phrases)
+    return _without_echoes(phrases, holding)
 
 
 def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
@@ -164,15 +167,15 @@ def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
     return float(min(1.0, 2 * min(mass[: hits + 1].sum(), mass[hits:].sum())))
 
 
-def _same_rows(grams: _Grams, kept: list[int], rows: Ints) -> list[list[int]]:
-    """Phrases that occur in exactly the same options, together."""
-    groups: dict[bytes, list[int]] = {}
+def _same_rows(grams: _Grams, kept: list[int], rows: Ints) -> list[tuple[list[int], Ints]]:
+    """Phrases that occur in exactly the same options, together, with these options' rows."""
+    groups: dict[bytes, tuple[list[int], Ints]] = {}
     inside = np.zeros(grams.matrix.shape[0], dtype=bool)
     inside[rows] = True
     for k in kept:
         indices = grams.matrix.indices[grams.matrix.indptr[k] : grams.matrix.indptr[k + 1]]
-        key = np.sort(indices[inside[indices]]).tobytes()
-        groups.setdefault(key, []).append(k)
+        where = np.sort(indices[inside[indices]]).astype(np.intp)
+        groups.setdefault(where.tobytes(), ([], where))[0].append(k)
     return list(groups.values())
 
 
@@ -197,16 +200,27 @@ def _joined(table: Table, grams: _Grams, members: list[int]) -> str:
     return " ".join(words[first:last])
 
 
-def _without_echoes(phrases: list[Phrase]) -> list[Phrase]:
-    """The strongest phrases of each direction, without parts and extensions of stronger ones."""
+def _without_echoes(phrases: list[Phrase], holding: dict[Phrase, Ints]) -> list[Phrase]:
+    """The strongest phrases of each direction, without parts and variants of stronger ones.
+
+    A variant shares a word with a stronger phrase, and most of its options have that one, too.
+    """
     kept: list[Phrase] = []
     for direction in ("wrong", "right"):
         own: list[Phrase] = []
         for phrase in phrases:
             if phrase.direction != direction or len(own) >= _SHOWN:
                 continue
-            padded = f" {phrase.text} "
-            if not any(padded in f" {o.text} " or f" {o.text} " in padded for o in own):
+            if not any(_echoes(phrase, other, holding) for other in own):
                 own.append(phrase)
         kept += own
     return sorted(kept, key=lambda phrase: (phrase.p_value, phrase.text))
+
+
+def _echoes(phrase: Phrase, stronger: Phrase, holding: dict[Phrase, Ints]) -> bool:
+    if not set(phrase.text.split()) & set(stronger.text.split()):
+        return False
+    if f" {stronger.text} " in f" {phrase.text} " or f" {phrase.text} " in f" {stronger.text} ":
+        return True
+    shared = np.isin(holding[phrase], holding[stronger], assume_unique=True)
+    return float(shared.mean()) >= _VARIANT

@@ -40,7 +40,9 @@ def evaluate_strata(
     accuracy = np.array(
         [[c.test[mask].mean(0, dtype=np.float64) for mask in masks.values()] for c in credits]
     )
-    family = family_test(accuracy)
+    variance = table.chances * (1 - table.chances)
+    guessing = np.array([np.sqrt(variance[mask].sum()) / mask.sum() for mask in masks.values()])
+    family = family_test(accuracy, guessing)
     return [
         _stratum(table, clusters, credits, name, mask, accuracy[:, s], margin,
                  family.p_value[s], family.p_adjusted[s])

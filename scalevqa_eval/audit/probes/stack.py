@@ -11,7 +11,8 @@ from scalevqa_eval.audit.table import Ints
 NAME = "stack"
 ABOUT = "all learned probes, weighted by what they are worth on inner folds"
 _STEPS = 6
-_PENALTY = 1.0
+_PENALTY = 20.0
+_PRIOR = 0.25  # the weights that the penalty draws to: with few questions, an average
 _ENOUGH = 4_000  # questions that the few weights are fitted on
 _COLUMNS = 16
 
@@ -45,14 +46,14 @@ def _fit(design: Singles, layout: Layout, gold: Ints) -> npt.NDArray[np.float64]
     columns = np.arange(gold.shape[1])
     start = np.concatenate([[0], np.cumsum(layout.sizes)[:-1]])
     probes = len(design)
-    weights = np.zeros((probes, gold.shape[1]))
+    weights = np.full((probes, gold.shape[1]), _PRIOR)
     observed = design[:, right, columns].sum(1)
     for _ in range(_STEPS):
         scores = np.einsum("prb,pb->rb", design, weights.astype(np.float32))
         probability = layout.softmax(scores)
         expected = design * probability
         means = np.add.reduceat(expected, start, axis=1)
-        gradient = expected.sum(1) - observed + _PENALTY * weights
+        gradient = expected.sum(1) - observed + _PENALTY * (weights - _PRIOR)
         curvature = np.einsum("prb,qrb->bpq", expected, design, optimize=True)
         curvature = curvature - np.einsum("pnb,qnb->bpq", means, means, optimize=True)
         curvature = curvature.astype(np.float64) + _PENALTY * np.eye(probes)
