@@ -45,5 +45,7 @@ def test_netrc_is_not_sent(tmp_path: Path, server: Server, monkeypatch: pytest.M
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    ask(load("anthropic", server))
-    assert "authorization" not in server.seen[0].headers
+    for engine in ("openai", "anthropic", "gemini"):
+        ask(load(engine, server))
+    assert all("Basic" not in seen.headers.get("authorization", "") for seen in server.seen)
+    assert "authorization" not in server.seen[2].headers
