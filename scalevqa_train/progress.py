@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 METRICS = "metrics"
 
@@ -41,7 +40,12 @@ def parse_line(line: str) -> Step | None:
         step, data = int(entry["step"]), dict(entry["data"])
     except (ValueError, KeyError, TypeError):
         return None
-    values = {str(name): float(v) for name, v in data.items() if isinstance(v, (int, float))}
+    return _step(
+        step, {str(name): float(v) for name, v in data.items() if isinstance(v, (int, float))}
+    )
+
+
+def _step(step: int, values: dict[str, float]) -> Step:
     validation: dict[str, dict[str, float]] = {}
     for name, value in values.items():
         if match := _VALIDATION.match(name):
@@ -53,25 +57,18 @@ def parse_line(line: str) -> Step | None:
 def read_steps(run: Path) -> list[Step]:
     """All steps of a run, in order.
 
-    Each start of the trainer has a file of its own; where a later start did a step again, the
-    later one counts.
+    Each start of the trainer has a file of its own. A later start goes on from a checkpoint: what
+    an earlier one did beyond it does not count any more.
     """
-    steps: dict[tuple[int, bool], Step] = {}
+    values: dict[int, dict[str, float]] = {}
     for file in sorted((run / METRICS).glob("*.jsonl")):
         own = list(_steps(file))
         if own:
             begin = min(step.step for step in own)
-            steps = {
-                key: step for key, step in steps.items() if key[0] < begin or step_is_start(step)
-            }
-        for step in own:
-            steps[step.step, bool(step.validation) and step.first(REWARD) is None] = step
-    return [steps[key] for key in sorted(steps)]
-
-
-def step_is_start(step: Step) -> bool:
-    """Whether these are the values before the first step."""
-    return step.step == 0
+            values = {step: found for step, found in values.items() if step <= begin}
+        for step in own:  # several lines may speak of one step
+            values.setdefault(step.step, {}).update(step.values)
+    return [_step(number, found) for number, found in sorted(values.items())]
 
 
 def _steps(file: Path) -> Iterator[Step]:
@@ -126,7 +123,3 @@ def time_left(steps: Iterable[Step], total: int) -> float | None:
         return None
     recent = [seconds for _, seconds in timed[-10:]]
     return sum(recent) / len(recent) * max(0, total - timed[-1][0])
-
-
-def as_json(step: Step) -> dict[str, Any]:
-    return {"step": step.step, **step.values}
