@@ -123,7 +123,7 @@ def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board
     counts = _card_counts(benchmark["name"], benchmark["split"]) or counts
     head = {
         "benchmark": benchmark["name"],
-        "title": benchmark["name"],
+        **_card_title(benchmark["name"]),
         "split": benchmark["split"],
         "revision": benchmark["revision"],
         "dimensions": counts,
@@ -149,6 +149,15 @@ def _card_counts(name: str, split: str) -> dict[str, int]:
     card = load_card(name)
     stated = card.splits.get(split)
     return dict(stated.dimensions) if stated is not None else {}
+
+
+def _card_title(name: str) -> dict[str, str]:
+    from scalevqa_eval.cards import list_cards, load_card
+
+    if name not in list_cards():
+        return {"title": name}
+    card = load_card(name)
+    return {"title": card.title or name, "description": " ".join(card.description.split())}
 
 
 def _fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
@@ -225,7 +234,8 @@ def _entry(
         "answers": f"answers/{run.manifest['benchmark']['name']}/{file}.jsonl",
         "answers_sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }
-    return entry, lines
+    entry["source"] = {key: value for key, value in entry["source"].items() if value}
+    return {key: value for key, value in entry.items() if value}, lines
 
 
 def _write_checked(path: Path, text: str, answers: Path, lines: str) -> None:

@@ -81,7 +81,7 @@ def radar(standing: Standing) -> Markup:
     lines = lines[:RADAR_MODELS]
     if len(names) < 3 or not lines:
         return Markup("")
-    centre, radius = (250.0, 190.0), 140.0
+    centre, radius = (250.0, 185.0), 140.0
     parts: list[Markup] = []
     for ring in (0.25, 0.5, 0.75, 1.0):
         points = _polygon([ring] * len(names), centre, radius)
@@ -107,7 +107,7 @@ def radar(standing: Standing) -> Markup:
         )
     for series, line in enumerate(lines):
         parts.append(_radar_series(line, series, names, centre, radius))
-    return _svg(_WIDTH, 380, f"{standing.board.title}: accuracy by dimension", parts)
+    return _svg(_WIDTH, 350, f"{standing.board.title}: accuracy by dimension", parts)
 
 
 def _radar_series(
