@@ -31,8 +31,9 @@ class Choices:
     """What goes into the files.
 
     `images` is "bytes" (embedded) or "paths". Questions whose leak score is `leak_limit` or more
-    are left out if there is a limit; all scores are written into the rows. `dropped` is the share
-    of rationale sentences left out of SFT targets.
+    are left out if there is a limit; all scores are written into the rows. `descriptions` (by
+    question id) go into SFT targets of that kind; `dropped` is the share of rationale sentences
+    left out of training targets.
     """
 
     images: str = "bytes"
@@ -41,6 +42,7 @@ class Choices:
     leaks: Mapping[str, float] | None = None
     leak_limit: float | None = None
     target: str | None = None
+    descriptions: Mapping[str, str] | None = None
     dropped: float = 0.0
     seed: int = 0
 
@@ -166,6 +168,19 @@ def read_about(directory: Path) -> dict[str, Any]:
     return dict(about)
 
 
+def read_descriptions(path: Path) -> dict[str, str]:
+    """Question id → description of its images, from a JSON object. Raises DataError."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"the descriptions {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"the descriptions {path} are no JSON: {error}") from error
+    if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
+        raise DataError(f"{path} is no JSON object of question ids and descriptions")
+    return data
+
+
 def write_about(directory: Path, about: Mapping[str, Any]) -> None:
     """Replace data.json (the check with a model adds token lengths to it)."""
     _write_json(directory / "data.json", about)
@@ -221,13 +236,20 @@ def _write_split(
     files = {f"{name}.parquet": _write_parquet(output / f"{name}.parquet", grpo, choices.images)}
     if choices.target is not None:
         rng = Random(choices.seed)
+        descriptions = choices.descriptions or {}
         dropped = choices.dropped if name == "train" else 0.0
         sft = (
             sft_row(
                 question,
                 style,
                 [pictures(view) for view in question.views],
-                sft_target(question, choices.target, drop=dropped, rng=rng),
+                sft_target(
+                    question,
+                    choices.target,
+                    description=descriptions.get(question.id, ""),
+                    drop=dropped,
+                    rng=rng,
+                ),
             )
             for question in benchmark.questions
         )

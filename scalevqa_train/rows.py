@@ -86,7 +86,9 @@ def sft_row(
     }
 
 
-def sft_target(question: Question, kind: str, *, drop: float = 0.0, rng: Random) -> str:
+def sft_target(
+    question: Question, kind: str, *, description: str = "", drop: float = 0.0, rng: Random
+) -> str:
     """The reply to imitate: the rationale in think tags (with a description before it), a letter.
 
     `drop` is the share of the rationale's sentences that is left out (trajectory masking): the
@@ -97,10 +99,9 @@ def sft_target(question: Question, kind: str, *, drop: float = 0.0, rng: Random)
         raise DataError(f"question {question.id} has no rationale to learn from")
     parts = []
     if kind == "description+think":
-        description = question.extra.get("description")
-        if not isinstance(description, str) or not description.strip():
+        if not description.strip():
             raise DataError(
-                f"question {question.id} has no description (extra_info.description of its row):"
+                f"question {question.id} has no description (--descriptions FILE): give one, or"
                 " use the target `think`"
             )
         parts.append(f"<description>{description.strip()}</description>")

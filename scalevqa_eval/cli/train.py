@@ -57,6 +57,9 @@ def prepare(
     sft: Annotated[
         str | None, typer.Option(help="Also SFT targets: think, or description+think.")
     ] = None,
+    descriptions: Annotated[
+        Path | None, typer.Option(help="JSON: question id → description (SFT).")
+    ] = None,
     drop_sentences: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of each rationale to drop (SFT).")
     ] = 0.0,
@@ -86,6 +89,7 @@ def prepare(
         leaks=None if audit is None else read_leak_scores(audit),
         leak_limit=leak_limit if exclude_leaky is not None else None,
         target=sft,
+        descriptions=None if descriptions is None else work.read_descriptions(descriptions),
         dropped=drop_sentences,
         seed=seed,
     )

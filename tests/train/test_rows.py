@@ -77,10 +77,9 @@ def test_targets() -> None:
         "<think>Cells lie in sheets. There is no lumen! Is it a carcinoma? Yes.</think>\n"
         "<answer>B</answer>"
     )
-    described = question(extra={"description": " Pink. "})
-    target = sft_target(described, "description+think", rng=rng)
+    target = sft_target(question(), "description+think", description=" Pink. ", rng=rng)
     assert target.startswith("<description>Pink.</description>\n<think>Cells")
-    row = sft_row(described, STYLE, [], target)
+    row = sft_row(question(), STYLE, [], target)
     assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
     with pytest.raises(DataError, match="no description"):
         sft_target(question(), "description+think", rng=rng)
