@@ -125,7 +125,6 @@ def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board
         "benchmark": benchmark["name"],
         **_card_title(benchmark["name"]),
         "split": benchmark["split"],
-        "revision": benchmark["revision"],
         "dimensions": counts,
     }
     if summary["chance"]:
@@ -166,10 +165,10 @@ def _fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
         raise UsageError(
             f"{run.path} is on split {benchmark['split']!r}, this board on {board.split!r}"
         )
-    if board.revision and benchmark["revision"] != board.revision:
+    if board.asked_revision not in ("", benchmark["revision"]):
         raise UsageError(
             f"{run.path} is on revision {benchmark['revision']!r} of {board.benchmark}, this "
-            f"board on {board.revision!r}: they are not the same questions"
+            f"board on {board.asked_revision!r}: they are not the same questions"
         )
     card = _card_counts(board.benchmark, board.split)
     found = {name: row["n"] for name, row in summary["by_dimension"].items()}
@@ -231,6 +230,7 @@ def _entry(
             for dimension, row in summary["by_dimension"].items()
         },
         "notes": list(notes),
+        "benchmark_revision": manifest["benchmark"]["revision"],
         "answers": f"answers/{run.manifest['benchmark']['name']}/{file}.jsonl",
         "answers_sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }

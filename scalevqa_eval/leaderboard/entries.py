@@ -61,7 +61,8 @@ class Entry(_Strict):
 
     `results` are counts by dimension. `printed` are the source's percentages by dimension (and
     `average`, `overall`), `slips` the names of those that fit no count, with the reason.
-    `answers` is a file beside the board with one line per question (see answers.py).
+    `answers` is a file beside the board with one line per question (see answers.py), and
+    `benchmark_revision` the revision of the questions that the run was on.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -77,6 +78,7 @@ class Entry(_Strict):
     slips: dict[str, Text] = Field(default_factory=dict)
     no_counts: Text = ""
     notes: tuple[Text, ...] = ()
+    benchmark_revision: Text = ""
     answers: Annotated[str, Field(pattern=_ANSWERS)] | None = None
     answers_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
@@ -211,6 +213,12 @@ class Board(_Strict):
     notes: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
     entries: tuple[Entry, ...] = Field(default=(), max_length=_MAX_ENTRIES)
 
+    @property
+    def asked_revision(self) -> str:
+        """The revision of the questions: the board's, else that of the first entry with one."""
+        found = (entry.benchmark_revision for entry in self.entries if entry.benchmark_revision)
+        return self.revision or next(found, "")
+
     @model_validator(mode="after")
     def _entries_fit(self) -> Board:
         for name in self.dimensions:
@@ -234,6 +242,11 @@ class Board(_Strict):
                         f"{where}: {count.n} questions in {name}, the board has "
                         f"{self.dimensions[name]}"
                     )
+            if entry.benchmark_revision not in ("", self.asked_revision):
+                raise ValueError(
+                    f"{where}: revision {entry.benchmark_revision!r} of the questions, the others "
+                    f"are on {self.asked_revision!r}"
+                )
             if entry.key in seen:
                 raise ValueError(
                     f"{where}: a duplicate (same model, revision, state, condition and prompt)"

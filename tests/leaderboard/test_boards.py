@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalevqa_eval.cards import load_card
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.leaderboard.build import build, check
 from scalevqa_eval.leaderboard.entries import Board, Entry, load_board, load_boards
@@ -21,6 +22,7 @@ from scalevqa_eval.leaderboard.exports import csv_text, to_csv, to_eval_results,
 from scalevqa_eval.leaderboard.page import to_html
 from scalevqa_eval.leaderboard.standing import work_out
 from scalevqa_eval.leaderboard.tables import markdown_text, to_markdown
+from scalevqa_eval.prompts import load_style
 from scalevqa_eval.resources import data_directory
 
 # Percentages as the source prints them: five dimensions, then the average.
@@ -89,6 +91,13 @@ def test_pathmmu_has_no_counts_and_says_so() -> None:
     assert "66.2 % (no k/n)" in to_markdown(standing)
 
 
+def test_boards_expect_the_benchmarks_own_prompt() -> None:
+    for board in load_boards(data_directory("leaderboards")):
+        style = load_style(load_card(board.benchmark).prompt)
+        assert board.prompt is not None
+        assert (board.prompt.style, board.prompt.sha256) == (style.name, style.sha256)
+
+
 def test_committed_pages_are_what_the_data_give() -> None:
     """If this fails: scalevqa leaderboard build, and commit the pages with the data."""
     entries, _, problems = check(data_directory("leaderboards"))
@@ -129,6 +138,7 @@ def test_two_builds_are_equal_bytes() -> None:
         (a_board(entry={"answers": "../../etc/passwd", "answers_sha256": "0" * 64}), "answers"),
         (a_board(entry={"surprise": 1}), "unknown field"),
         (a_board(benchmark="../x"), "benchmark"),
+        (a_board(revision="r1", entry={"benchmark_revision": "r2"}), "revision 'r2'"),
     ],
 )
 def test_faulty_boards_are_refused_in_one_line(
