@@ -43,7 +43,7 @@ def build(
     """Make Markdown, HTML, CSV, JSON and hub metadata from the boards alone."""
     from scalevqa_eval.leaderboard.build import build as make
     from scalevqa_eval.leaderboard.build import write
-    from scalevqa_eval.leaderboard.entries import load_boards
+    from scalevqa_eval.leaderboard.loading import load_boards
 
     place = boards_directory(directory)
     paths = write(make(place), output or place)

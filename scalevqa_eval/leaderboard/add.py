@@ -13,7 +13,8 @@ import yaml
 from scalevqa_eval.compare import check_manifest
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.leaderboard.answers import to_lines
-from scalevqa_eval.leaderboard.entries import FULL, Board, load_board, slug
+from scalevqa_eval.leaderboard.entries import FULL, Board, slug
+from scalevqa_eval.leaderboard.loading import load_board
 from scalevqa_eval.outcomes import Outcome
 from scalevqa_eval.runs import MANIFEST, Run
 from scalevqa_eval.summary import summarise

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.leaderboard.entries import load_boards
 from scalevqa_eval.leaderboard.exports import to_csv, to_eval_results, to_json
+from scalevqa_eval.leaderboard.loading import load_boards
 from scalevqa_eval.leaderboard.page import to_html
 from scalevqa_eval.leaderboard.standing import Standing, checked_answers, work_out
 from scalevqa_eval.leaderboard.tables import to_markdown

@@ -10,18 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from scalevqa_eval.errors import DataError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 State = Literal["published", "reproduced", "ours"]
 FULL = "full"
 
-_MAX_BYTES = 5_000_000
 _MAX_ENTRIES = 5_000
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _ANSWERS = r"^answers/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*\.jsonl$"
@@ -258,75 +253,6 @@ class Board(_Strict):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML: a key given twice and anchors (which can blow a file up) are errors."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("anchors and aliases are not used in a leaderboard")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise yaml.YAMLError(f"{key!r} stands twice in the mapping at line {line}")
-        return super().construct_mapping(node, deep)
-
-
-# A date is text here, as it stands in the file.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def load_board(path: Path) -> Board:
-    """Read and check one board. Raises DataError, in one line, for anything wrong in it."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError(f"{path} is too large for a leaderboard ({_MAX_BYTES:,} bytes)")
-        data = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
-    if not isinstance(data, dict):
-        raise DataError(f"{path} is no leaderboard: it begins with `benchmark:`")
-    try:
-        board = Board(**data)
-    except (ValidationError, TypeError) as error:
-        raise DataError(f"{path}: {_problem(error, data)}") from error
-    if board.benchmark != path.stem:
-        raise DataError(f"{path} holds the board of {board.benchmark!r}: name the file after it")
-    return board
-
-
-def load_boards(directory: Path) -> list[Board]:
-    """All boards of a directory, sorted by name. Raises DataError if there is none."""
-    paths = sorted(directory.glob("*.yaml"))
-    if not paths:
-        raise DataError(f"no leaderboard (*.yaml) in {directory}; name another with --directory")
-    return [load_board(path) for path in paths]
-
-
 def slug(text: str) -> str:
     """A file name from any text; not unique."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:80] or "unnamed"
-
-
-def _problem(error: Exception, data: dict[str, Any]) -> str:
-    if not isinstance(error, ValidationError):
-        return "field names must be text"
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = list(first["loc"])
-    text = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        text = "unknown field"
-    words = ".".join(str(part) for part in place)
-    if len(place) > 1 and place[0] == "entries" and isinstance(place[1], int):
-        entry = data["entries"][place[1]]
-        model = entry.get("model", "?") if isinstance(entry, dict) else "?"
-        words = f"entry {place[1] + 1} ({str(model)[:80]})"
-        words += "".join(f", {part}" for part in place[2:])
-    more = error.error_count() - 1
-    return f"{words}: {text}".removeprefix(": ") + (f" (and {more} more)" if more else "")

@@ -14,7 +14,7 @@ from scalevqa_eval.cli import app
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.leaderboard.add import add_run
 from scalevqa_eval.leaderboard.build import build, check, write
-from scalevqa_eval.leaderboard.entries import load_board
+from scalevqa_eval.leaderboard.loading import load_board
 from scalevqa_eval.leaderboard.standing import work_out
 from scalevqa_eval.runs import open_run
 
