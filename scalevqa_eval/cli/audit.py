@@ -61,12 +61,15 @@ def audit(
     from rich.console import Console
 
     from scalevqa_eval import audit as package
+    from scalevqa_eval.audit.dataset import examine, other_splits
     from scalevqa_eval.audit.loading import read_for_audit
     from scalevqa_eval.audit.terminal import show
 
     loaded, findings = read_for_audit(benchmark, split, data_dir)
     other = _training_split(loaded, train, external)
     with ticking() as tick:
+        splits, unread = other_splits(loaded, other)
+        findings = (*findings, *unread, *examine(loaded, splits, tick=tick))
         report = package(
             loaded,
             train=other,
