@@ -21,9 +21,9 @@ PHRASE = "when seen as a whole"
 DIMENSIONS = ("Finding", "Place", "Course")
 QUESTIONS_PER_SET = 3
 
-_ONSETS = "b br d dr f fl g gl k kr l m n p pl r s st t tr v z".split()
-_NUCLEI = "a e i o u ai ou".split()
-_ENDS = "l m n r s x ld nt rm sk".split()
+_ONSETS = "b br d dr f fl g gl k kr l m n p pl r s st t tr v z"
+_NUCLEI = "a e i o u ai ou"
+_ENDS = "l m n r s x ld nt rm sk"
 _FREQUENT = 6
 
 
@@ -84,8 +84,8 @@ class _Words:
 def _word(rng: np.random.Generator) -> str:
     syllables = int(rng.integers(2, 4))
     return "".join(
-        str(rng.choice(part)) for _ in range(syllables) for part in (_ONSETS, _NUCLEI)
-    ) + str(rng.choice(_ENDS))
+        str(rng.choice(part.split())) for _ in range(syllables) for part in (_ONSETS, _NUCLEI)
+    ) + str(rng.choice(_ENDS.split()))
 
 
 def _question(

@@ -18,13 +18,14 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 OPTIONS = {"4": (4,), "mixed": (3, 4, 5, 6), "2": (2,)}
 
 
-def one(job: dict[str, object]) -> dict[str, object]:
+def one(job: dict[str, Any]) -> dict[str, Any]:
     from scalevqa_eval.audit.assemble import audit
     from scalevqa_eval.audit.planted import plant
 
@@ -48,15 +49,15 @@ def one(job: dict[str, object]) -> dict[str, object]:
     }
 
 
-def key(job: dict[str, object]) -> str:
+def key(job: dict[str, Any]) -> str:
     names = ("leak", "n", "strength", "options", "slides", "permutations", "fold_seeds", "seed")
     return json.dumps([job[name] for name in names])
 
 
-def summarise(rows: list[dict[str, object]]) -> None:
+def summarise(rows: list[dict[str, Any]]) -> None:
     from scalevqa_eval.statistics import wilson
 
-    groups: dict[tuple[object, ...], list[dict[str, object]]] = {}
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         group = (row["leak"], row["n"], row["strength"], row["options"], row["slides"])
         groups.setdefault(group, []).append(row)

@@ -1,0 +1,154 @@
+"""The parts that make the numbers: fits, folds, credits, redraws, tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planting import benchmark, question
+from scipy import optimize, stats
+
+from scalevqa_eval.audit import logit
+from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.crossval import credit
+from scalevqa_eval.audit.folds import fold_count, make_folds
+from scalevqa_eval.audit.logit import Layout
+from scalevqa_eval.audit.null import family_test, redraw
+from scalevqa_eval.audit.planted import plant
+from scalevqa_eval.audit.position import position_bias
+from scalevqa_eval.audit.table import make_table
+from scalevqa_eval.audit.tokens import ngrams, tokens
+from scalevqa_eval.audit.verdict import decide, overall
+
+
+def _loss(
+    weights: npt.NDArray[np.float64], features: npt.NDArray[np.float64], sizes: list[int],
+    gold: npt.NDArray[np.intp], penalty: float,
+) -> float:  # fmt: skip
+    scores, first, total = features @ weights, 0, 0.0
+    for size, right in zip(sizes, gold, strict=True):
+        own = scores[first : first + size]
+        total += float(np.log(np.exp(own - own.max()).sum()) + own.max() - own[right])
+        first += size
+    return total + penalty / 2 * float(weights @ weights)
+
+
+@pytest.mark.parametrize("sizes", [[4] * 40, [2, 3, 5, 7] * 10])
+def test_fit_finds_the_minimum_for_each_set_of_labels(
+    sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logit, "STEPS", 400)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(sum(sizes), 5))
+    gold = rng.integers(0, np.array(sizes)[:, None], size=(len(sizes), 3))
+    single = features.astype(np.float32)
+    found = logit.fit(single, single.T @ single, Layout(np.array(sizes)), gold, 2.0)
+    for column in range(3):
+        best = optimize.minimize(
+            _loss, np.zeros(5), args=(features, sizes, gold[:, column], 2.0), tol=1e-10
+        )
+        np.testing.assert_allclose(found[:, column], best.x, atol=2e-3)
+
+
+def test_credit_is_shared_by_ties() -> None:
+    table = make_table([question(0, ["a b", "c d", "e f", "g h"]), question(1, ["i", "j"])])
+    scores = np.array([1.0, 1.0, 0.0, 1.0, 2.0, 1.0])[:, None]
+    if table.sizes[0] == 2:
+        scores = np.roll(scores, 2)
+    gold = np.zeros((2, 1), dtype=np.intp)
+    assert sorted(credit(table, scores, gold)[:, 0].tolist()) == pytest.approx([1 / 3, 1.0])
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=40),
+    count=st.integers(2, 5),
+    seed=st.integers(0, 99),
+)
+def test_folds_never_cut_a_cluster_and_none_is_empty(
+    sizes: list[int], count: int, seed: int
+) -> None:
+    labels = [f"s{k}" for k, size in enumerate(sizes) for _ in range(size)]
+    count = min(count, len(sizes))
+    folds = make_folds(labels, count, seed)
+    assert set(folds) == set(range(count))
+    for label in set(labels):
+        assert len({int(f) for f, own in zip(folds, labels, strict=True) if own == label}) == 1
+    assert fold_count(1, 1) == 0
+
+
+@given(sizes=st.lists(st.integers(2, 26), min_size=1, max_size=30), seed=st.integers(0, 99))
+def test_redraws_stay_within_the_options(sizes: list[int], seed: int) -> None:
+    drawn = redraw(np.array(sizes), 20, seed)
+    assert drawn.shape == (len(sizes), 20)
+    assert (drawn >= 0).all()
+    assert (drawn < np.array(sizes)[:, None]).all()
+
+
+def test_family_test_is_exact_under_the_null() -> None:
+    rng = np.random.default_rng(1)
+    guessing = np.array([0.04, 0.08])
+    adjusted = []
+    for _ in range(400):
+        # Three probes that agree in part, and a stratum within the other.
+        common = rng.normal(size=(1, 1, 40))
+        values = 0.25 + 0.04 * (common + rng.normal(size=(3, 2, 40)))
+        adjusted.append(min(family_test(values, guessing).p_adjusted))
+    rejected = int((np.array(adjusted) <= 0.05).sum())
+    assert stats.binom.sf(rejected - 1, 400, 0.05) > 0.001
+
+
+def test_family_test_finds_one_strong_probe_and_steps_down() -> None:
+    rng = np.random.default_rng(2)
+    values = 0.25 + 0.04 * rng.normal(size=(6, 3, 101))
+    values[4, 1, 0] = 0.55
+    found = family_test(values, np.full(3, 0.04))
+    assert found.p_adjusted[1] == pytest.approx(1 / 101)
+    assert found.p_value[1] == pytest.approx(1 / 101)
+    assert all(a >= p for a, p in zip(found.p_adjusted, found.p_value, strict=True))
+
+
+def test_null_of_the_whole_pipeline_is_at_chance() -> None:
+    report = audit(plant("none", 120, options=(2, 3, 4)), permutations=60, seeds=1)
+    chance = report.text_only.chance
+    assert chance == pytest.approx(np.mean([1 / 2, 1 / 3, 1 / 4]), abs=0.03)
+    for probe in report.text_only.probes:
+        assert probe.null_mean == pytest.approx(chance, abs=0.02)
+
+
+def test_verdicts() -> None:
+    assert decide(0.02, 0.9, 0.25, 0.05) == "leaky"
+    assert decide(0.5, 0.29, 0.25, 0.05) == "clean"
+    assert decide(0.5, 0.30, 0.25, 0.05) == "undecided"
+    assert overall("clean", ["undecided"]) == "clean"
+    assert overall("clean", ["clean", "leaky"]) == "leaky"
+
+
+def test_position_of_answers_is_tested_apart() -> None:
+    rng = np.random.default_rng(0)
+    even = [question(i, "wxyz", int(rng.integers(4))) for i in range(200)]
+    skewed = [question(i, "wxyz", 0 if i % 3 else int(rng.integers(4))) for i in range(200)]
+    assert position_bias(even, 0).p_value[""] > 0.01
+    found = position_bias(skewed, 0)
+    assert found.p_value[""] == pytest.approx(1e-4)
+    assert sum(found.counts[""]) == 200
+    assert found.expected[""] == pytest.approx((50, 50, 50, 50))
+    two = [question(i, "wx" if i % 2 else "wxyz", 0) for i in range(60)]
+    assert position_bias(two, 0).expected[""] == pytest.approx((22.5, 22.5, 7.5, 7.5))
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=200))
+def test_tokens_of_any_text(text: str) -> None:
+    found = tokens(text)
+    assert tokens(" ".join(found)) == found or any(not t.isascii() for t in found)
+    assert len(ngrams(found, 2, 2)) == max(0, len(found) - 1)
+
+
+def test_tokens_of_scripts_without_blanks() -> None:
+    assert tokens("腺癌,高分化") == ("腺", "癌", "高", "分", "化")
+    assert tokens("It isn’t HER2-positive: 3.5 µm") == (
+        "it", "isn’t", "her2", "positive", "3", "5", "μm",
+    )  # fmt: skip
+    assert len(tokens("word " * 300_000)) <= 400

@@ -1,0 +1,127 @@
+"""Verdicts on planted leaks, the demo benchmark and real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.planted import PHRASE, Leak, plant
+from scalevqa_eval.benchmark import load_benchmark
+from scalevqa_eval.demo import LEAKY_PHRASE
+
+_FINDS: dict[Leak, str] = {
+    "length": "longest",
+    "medoid": "medoid",
+    "sibling": "sibling-support",
+    "phrase": "contrast",
+    "diagnosis": "tokens",
+}
+
+
+@pytest.mark.parametrize("leak", _FINDS)
+def test_a_strong_leak_is_found_by_the_probe_made_for_it(leak: Leak) -> None:
+    report = audit(plant(leak, 150, strength=0.5), permutations=40, seeds=1)
+    assert report.verdict == "leaky"
+    probes = {probe.name: probe for probe in report.text_only.probes}
+    assert probes[_FINDS[leak]].accuracy > 0.6
+    assert probes["stack"].accuracy > 0.5
+    assert report.text_only.p_value == pytest.approx(1 / 41)
+
+
+def test_positions_alone_make_a_benchmark_leaky() -> None:
+    report = audit(plant("position", 150, strength=0.4), permutations=40, seeds=1)
+    assert report.verdict == "leaky"
+    assert report.text_only.verdict != "leaky"
+    assert "answer-position" in {finding.kind for finding in report.findings}
+
+
+def test_nothing_planted_nothing_found() -> None:
+    report = audit(plant("none", 200, options=(3, 4, 5)), permutations=40, seeds=1)
+    assert report.verdict in ("undecided", "clean")
+    assert not [f for f in report.findings if f.kind in ("below-chance", "answer-position")]
+    assert not report.phrases
+
+
+def test_phrase_is_named_with_its_counts() -> None:
+    made = plant("phrase", 150, strength=0.6)
+    report = audit(made, permutations=1, seeds=1)
+    phrase = next(p for p in report.phrases if p.dimension == "" and p.text == PHRASE)
+    right = sum(PHRASE in q.options[q.answer] for q in made.questions)
+    assert (phrase.right, phrase.options, phrase.questions) == (right, 150, 150)
+    assert phrase.expected == pytest.approx(150 / 4)
+    assert phrase.ci[0] < right / 150 < phrase.ci[1]
+    assert phrase.direction == "right"
+
+
+def test_most_leaky_questions_come_first() -> None:
+    report = audit(plant("length", 120, strength=0.5), permutations=1, seeds=3)
+    scores = [question.leak_score for question in report.questions]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 0.5 > scores[-1]
+    assert all(question.leak_sd is not None for question in report.questions)
+
+
+def test_transfer_from_another_split() -> None:
+    train, held_out = plant("phrase", 200, strength=0.5, seed=1), plant("phrase", 120, strength=0.5)
+    report = audit(held_out, train=train, permutations=1, seeds=1)
+    transfer = report.to_json()["transfer"]
+    assert transfer["accuracy"] > 0.6
+    assert transfer["n"] == 120
+    assert transfer["trained_questions"] == 200
+    assert transfer["trained_on"] == "planted-phrase test"
+    assert set(transfer["by_dimension"]) == {"Finding", "Place", "Course"}
+    assert report.verdict == "leaky"
+
+
+def test_transfer_does_not_fit_on_audited_questions() -> None:
+    made = plant("none", 60)
+    other = plant("none", 80, seed=1)
+    both = audit(
+        made,
+        train=_joined(made, other),
+        permutations=1,
+        seeds=1,
+    )
+    transfer = both.to_json()["transfer"]
+    assert transfer["trained_questions"] == 80
+    assert transfer["accuracy"] < 0.5
+    assert "transfer-overlap" in {finding.kind for finding in both.findings}
+
+
+def _joined(first: object, second: object) -> object:
+    from dataclasses import replace
+
+    from scalevqa_eval.questions import Benchmark
+
+    assert isinstance(first, Benchmark)
+    assert isinstance(second, Benchmark)
+    renamed = [replace(q, id=f"other-{q.id}") for q in second.questions]
+    return replace(first, questions=(*first.questions, *renamed))
+
+
+def test_demo_is_clean_and_its_twin_is_leaky_with_the_phrase_named() -> None:
+    clean = audit(load_benchmark("demo"), permutations=40, seeds=1)
+    assert clean.verdict == "clean"
+    leaky = audit(load_benchmark("demo-leaky"), permutations=40, seeds=1)
+    assert leaky.verdict == "leaky"
+    assert set(leaky.verdict_by_dimension.values()) == {"leaky"}
+    named = {phrase.text for phrase in leaky.phrases}
+    assert LEAKY_PHRASE in named
+
+
+def test_real_validation_split(shared_data: Path) -> None:
+    report = audit(shared_data / "scale_vqa" / "val.json", permutations=20, seeds=1)
+    data = report.to_json()["text_only"]
+    stack = next(probe for probe in data["probes"] if probe["name"] == "stack")
+    assert data["n"] == 450
+    assert data["accuracy"] >= 0.68
+    assert stack["accuracy"] >= 0.68
+    assert abs(stack["null_mean"] - 0.25) < 0.02
+    assert data["ci"][0] < data["accuracy"] < data["ci"][1]
+    assert set(data["by_dimension"]) == {
+        "Correspondence", "Confirmation", "Localization", "Explanation", "Diagnosis",
+    }  # fmt: skip
+    assert all(part["n"] == 90 for part in data["by_dimension"].values())
+    assert any(cue.rule == "medoid" and cue.correct / cue.n > 0.5 for cue in report.cues)
