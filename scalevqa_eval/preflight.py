@@ -9,9 +9,20 @@ from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
 from scalevqa_eval.prompts import Sampling
-from scalevqa_eval.questions import Question
+from scalevqa_eval.questions import Benchmark, Question
 
 _SHOWN = 5
+
+
+def check_ids(benchmark: Benchmark) -> None:
+    """Raise DataError if two questions share an id: one of their answers would be lost."""
+    counts = Counter(question.id for question in benchmark.questions)
+    twice = [id_ for id_, n in counts.items() if n > 1]
+    if twice:
+        raise DataError(
+            f"{benchmark.name}: {len(twice)} question id(s) occur more than once, such as "
+            f"{twice[0]!r}; give every question an id of its own"
+        )
 
 
 def check_model(model: Model, questions: Sequence[Question], sampling: Sampling) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST, QUESTIONS, RECORDS = "manifest.json", "questions.jsonl", "records.jsonl"
-IMAGES, SUMMARY = "images.json", "summary.json"
+SUMMARY = "summary.json"
 FORMAT = 1
 
 
@@ -93,8 +93,8 @@ def open_run(path: Path | str) -> Run:
     path = Path(path)
     if not (path / MANIFEST).is_file():
         raise DataError(f"{path} is no run directory: it has no {MANIFEST}")
-    manifest = _read_object(path / MANIFEST)
-    summary = _read_object(path / SUMMARY) if (path / SUMMARY).is_file() else {}
+    manifest = read_object(path / MANIFEST)
+    summary = read_object(path / SUMMARY) if (path / SUMMARY).is_file() else {}
     questions = read_questions(path / QUESTIONS)
     records, _ = read_records(path / RECORDS)
     place = {key.id: number for number, key in enumerate(questions)}
@@ -141,7 +141,8 @@ def read_records(path: Path) -> tuple[list[Record], bool]:
     return records, torn
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises DataError if there is none."""
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -211,21 +212,22 @@ class RecordWriter:
         self._path = path
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._size = os.fstat(self._file).st_size
         except OSError as error:
             raise _disk_error(path, error) from error
 
     def append(self, record: Record) -> None:
         """Write one record. On a full disk the begun line is taken back and DataError raised."""
         line = to_line(record.to_json()).encode()
-        start = os.fstat(self._file).st_size
         view = memoryview(line)
         try:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
             with suppress(OSError):
-                os.ftruncate(self._file, start)
+                os.ftruncate(self._file, self._size)
             raise _disk_error(self._path, error) from error
+        self._size += len(line)
 
     def close(self) -> None:
         with suppress(OSError):
@@ -234,11 +236,24 @@ class RecordWriter:
 
 
 def write_start(directory: Path, manifest: Mapping[str, Any], keys: Iterable[QuestionKey]) -> None:
-    """Write manifest and questions of a new run; an existing manifest is left as it is."""
+    """Write manifest and questions of a new run, or enter one more call into an old manifest.
+
+    `calls` lists when and with which versions the run was worked on.
+    """
     if not (directory / QUESTIONS).is_file():
         write_atomically(directory / QUESTIONS, "".join(to_line(asdict(key)) for key in keys))
-    if not (directory / MANIFEST).is_file():
-        write_json(directory / MANIFEST, manifest)
+    call = {name: manifest[name] for name in ("started", "versions", "git")}
+    path = directory / MANIFEST
+    earlier = read_object(path) if path.is_file() else dict(manifest)
+    write_json(path, {**earlier, "calls": [*earlier.get("calls", ()), call]})
+
+
+def finish_manifest(directory: Path, images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Enter the images as sent (path → sha256 and change) into a manifest, and return it."""
+    manifest = read_object(directory / MANIFEST)
+    manifest["images"] = dict(sorted({**manifest.get("images", {}), **images}.items()))
+    write_json(directory / MANIFEST, manifest)
+    return manifest
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

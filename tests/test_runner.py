@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -327,3 +328,28 @@ def test_cut_and_refused_replies_stay_in_the_denominator(tmp_path: Path) -> None
     assert done.summary["n"] == 4
     assert done.summary["correct"] == 1
     assert any("1/4 replies are truncated" in message for message in heard)
+
+
+def test_an_id_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    questions = benchmark(tmp_path / "images")
+    twice = replace(questions, questions=(*questions.questions, questions.questions[3]))
+    with pytest.raises(DataError, match="'q3'"):
+        evaluate(always("A"), twice, output=tmp_path / "runs")
+
+
+def test_the_manifest_says_what_was_done(tmp_path: Path) -> None:
+    questions = replace(benchmark(tmp_path / "images"), card="c0ffee")
+    done = evaluate(always("A"), questions, ["full", "blank-images"], output=tmp_path / "runs")
+    manifest = open_run(done.path).manifest
+    assert manifest["seed"] == 0
+    assert manifest["benchmark"]["card"] == "c0ffee"
+    assert manifest["versions"]["scalevqa-eval"]
+    assert manifest["prompt"]["style"] == "scalereasoner-v1"
+    file = tmp_path / "images/s0/low.jpg"
+    sent = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert manifest["images"]["s0/low.jpg"] == {"sha256": sent, "change": ""}
+    assert len(manifest["images"]) == 8
+    blank = open_run(done["blank-images"].path).manifest["images"]["s0/low.jpg"]
+    assert blank["sha256"] != sent
+    evaluate(always("A"), questions, ["full"], output=tmp_path / "runs")
+    assert len(open_run(done.path).manifest["calls"]) == 2
