@@ -26,7 +26,7 @@ from scalevqa_train import preflight
 from scalevqa_train.checkpoints import find_checkpoints, last_whole
 from scalevqa_train.launch import locked, run_trainer
 from scalevqa_train.prepare import read_about
-from scalevqa_train.progress import Step, describe, next_metrics_file, read_steps, time_left
+from scalevqa_train.progress import next_metrics_file, reporter
 from scalevqa_train.rewards import get_reward
 from scalevqa_train.settings import (
     GRPO,
@@ -204,17 +204,17 @@ def train(
             temporary = stack.enter_context(_short_directory())
             settings.append(Setting("+ray_kwargs.ray_init._temp_dir", temporary, "--device cpu"))
         metrics = next_metrics_file(output)
-        steps = read_steps(output)
-
-        def on_step(step: Step) -> None:
-            steps.append(step)
-            for line in describe(step, plan.steps, time_left(steps, plan.steps)):
-                say(line)
-
         say(f"{plan.steps - first} steps to do; the trainer starts (log: {output / 'train.log'})")
         command = ["-m", "verl.trainer.main_ppo", *(s.override for s in merge(settings))]
         command += [f"hydra.run.dir={quote(str(output / 'hydra'))}", "hydra.output_subdir=null"]
-        start(command, environment(plan.request.device, metrics), output, metrics, lock, on_step)
+        start(
+            command,
+            environment(plan.request.device, metrics),
+            output,
+            metrics,
+            lock,
+            reporter(plan.steps, say),
+        )
     last = last_whole(output / "checkpoints")
     if last is None:
         raise UsageError("the run ended without a checkpoint: trainer.save_freq is not set")
@@ -233,7 +233,8 @@ def environment(device: str, metrics: Path) -> dict[str, str]:
         "RAY_DEDUP_LOGS": "0",
     }
     if device == "cpu":
-        threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
+        # Threads that wait for each other on busy cores cost far more than they bring.
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // 2))
         values |= {
             "VERL_PLATFORM": "cpu",  # verl's switch; cpu/plugin.py registers what it names
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

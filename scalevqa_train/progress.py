@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,10 +117,22 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def time_left(steps: Iterable[Step], total: int) -> float | None:
-    """Seconds to the end, by the mean of the last steps; None before the first."""
-    timed = [(s.step, seconds) for s in steps if (seconds := s.first(SECONDS)) is not None]
-    if not timed:
+def reporter(total: int, say: Callable[[str], None]) -> Callable[[Step], None]:
+    """Says the lines of each new step of a trainer that does `total` steps."""
+    seen: list[tuple[int, float]] = []
+
+    def on_step(step: Step) -> None:
+        if not seen or step.step > seen[-1][0]:
+            seen.append((step.step, time.monotonic()))
+        for line in describe(step, total, time_left(seen, total)):
+            say(line)
+
+    return on_step
+
+
+def time_left(seen: Sequence[tuple[int, float]], total: int) -> float | None:
+    """Seconds to the end, by the pace of the last steps (step, clock); None before the second."""
+    if len(seen) < 2:
         return None
-    recent = [seconds for _, seconds in timed[-10:]]
-    return sum(recent) / len(recent) * max(0, total - timed[-1][0])
+    (first, start), (last, now) = seen[-min(len(seen), 11)], seen[-1]
+    return (now - start) / (last - first) * max(0, total - last)

@@ -15,7 +15,7 @@ from scalevqa_train.checkpoints import last_whole
 from scalevqa_train.grpo import check_same_run, environment, resume_settings, write_record
 from scalevqa_train.launch import locked, run_trainer
 from scalevqa_train.prepare import read_about
-from scalevqa_train.progress import Step, describe, next_metrics_file, read_steps, time_left
+from scalevqa_train.progress import next_metrics_file
 from scalevqa_train.settings import (
     SFT,
     Preset,
@@ -135,13 +135,6 @@ def train(plan: Plan, say: Callable[[str], None], start: Callable[..., None] = r
         if first < plan.steps:
             write_record(output, record(plan))
             metrics = next_metrics_file(output)
-            steps = read_steps(output)
-
-            def on_step(step: Step) -> None:
-                steps.append(step)
-                for line in describe(step, plan.steps, time_left(steps, plan.steps)):
-                    say(line)
-
             say(f"{plan.steps - first} steps to do; the trainer starts (log: {output}/train.log)")
             command = [
                 *("-m", "torch.distributed.run", "--standalone", "--nnodes=1"),
@@ -152,7 +145,12 @@ def train(plan: Plan, say: Callable[[str], None], start: Callable[..., None] = r
                 "hydra.output_subdir=null",
             ]
             start(
-                command, environment(plan.request.device, metrics), output, metrics, lock, on_step
+                command,
+                environment(plan.request.device, metrics),
+                output,
+                metrics,
+                lock,
+                reporter(plan.steps, say),
             )
     last = last_whole(output / "checkpoints")
     if last is None:

@@ -46,11 +46,17 @@ def test_validation_by_dimension_is_told(tmp_path: Path) -> None:
         "Diagnosis": [(0, 0.5), (1, 0.5)],
         "Localization": [(0, 0.25), (1, 0.25)],
     }
-    lines = list(describe(steps[1], 10, time_left(steps, 10)))
+    lines = list(describe(steps[1], 10, 61.0))
     assert "reward 0.750" in lines[0]
     assert "1/10" in lines[0]
     assert lines[1].endswith("validation accuracy: Diagnosis 0.500, Localization 0.250")
-    assert time_left(steps, 10) == pytest.approx(18)
+    assert "left 1 min" in lines[0]
+
+
+def test_time_left_goes_by_the_last_steps() -> None:
+    assert time_left([(3, 5.0)], 10) is None
+    assert time_left([(1, 0.0), (2, 2.0), (3, 4.0)], 10) == pytest.approx(14)
+    assert time_left([(step, 100 * (step < 5) + 2.0 * step) for step in range(20, 40)], 40) == 2
 
 
 @given(st.text(max_size=40))
