@@ -15,7 +15,7 @@ from scalevqa_train.checkpoints import last_whole
 from scalevqa_train.grpo import check_same_run, environment, resume_settings, write_record
 from scalevqa_train.launch import locked, run_trainer
 from scalevqa_train.prepare import read_about
-from scalevqa_train.progress import next_metrics_file
+from scalevqa_train.progress import next_metrics_file, reporter
 from scalevqa_train.settings import (
     SFT,
     Preset,
