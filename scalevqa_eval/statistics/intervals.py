@@ -128,7 +128,8 @@ def robust_mean(data: Clusters) -> RobustMean:
     residual = sums - mean[..., None] * sizes
     variance = (scale * residual**2).sum(-1) / total**2
 
-    freedom = _satterthwaite(sizes, scale, share, _correlation(data, mean))
+    working = sizes * (1 + (sizes - 1) * _correlation(data, mean)[..., None])
+    freedom = _satterthwaite(scale, share, working)
     second = (residual**2).mean(-1)
     safe = np.where(second > 0, second, 1.0)
     skewness = np.where(second > 0, (residual**3).mean(-1) / safe**1.5, 0.0)
@@ -155,13 +156,13 @@ def _correlation(data: Clusters, mean: Array) -> Array:
     return np.clip(np.where(spread > 0, (between - within) / safe, 0.0), 0.0, 1.0)
 
 
-def _satterthwaite(sizes: Array, scale: Array, share: Array, correlation: Array) -> Array:
+def _satterthwaite(scale: Array, share: Array, d: Array) -> Array:
     """trace(M)² / trace(M²) of the residual cluster sums' covariance M, without building it.
 
-    M = S^½ (D - c d' - d c' + c c' T) S^½ with d the variances of the sums, T their total, c the
-    clusters' shares and S the CR2 scale; all but D has rank two, so that both traces are sums.
+    M = S^½ (D - c d' - d c' + c c' T) S^½ with d the working variances of the sums, T their
+    total, c the clusters' shares and S the CR2 scale; all but D has rank two, so that both traces
+    are sums.
     """
-    d = sizes * (1 + (sizes - 1) * correlation[..., None])
     total = d.sum(-1)
     cc = (scale * share**2).sum(-1)
     dd = (scale * d**2).sum(-1)
@@ -241,7 +242,7 @@ def macro_average(
     """The unweighted mean of the strata's means, with a clustered interval.
 
     Each question weighs 1 / (strata · questions of its stratum); the clusters' weighted residual
-    sums give the variance (linearisation), t on clusters - 1, on the logit scale.
+    sums give the variance (linearisation), on the logit scale with t as for an accuracy.
     """
     values = np.asarray(list(scores), dtype=np.float64)
     if not len(values):
@@ -259,9 +260,16 @@ def macro_average(
             float(low), float(high), f"Wilson, {count} clusters as one answer each"
         )
     weight = 1.0 / (len(n) * n[stratum])
-    sums = np.bincount(codes, weights=weight * (values - means[stratum]))
-    variance = float((sums**2).sum()) * count / (count - 1)
-    t = float(stats.t.ppf((1 + level) / 2, count - 1))
+    residual = values - means[stratum]
+    sums = np.bincount(codes, weights=weight * residual).astype(np.float64)
+    share = np.bincount(codes, weights=weight).astype(np.float64)
+    sizes = np.bincount(codes).astype(np.float64)
+    scale = 1.0 / (1.0 - share)
+    variance = float((scale * sums**2).sum())
+    correlation = _correlation(group(residual, clusters), np.zeros(()))
+    working = sizes * (1 + (sizes - 1) * correlation)
+    freedom = float(_satterthwaite(scale, share, working))
+    t = float(stats.t.ppf((1 + level) / 2, min(max(freedom, 1.0), count - 1.0)))
     binomial = mean * (1 - mean)
     if binomial <= 0:
         low, high = _score_limits(mean, len(values), t)

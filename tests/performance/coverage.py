@@ -16,7 +16,13 @@ import time
 import numpy as np
 from scipy import stats
 
-from scalevqa_eval.statistics import Clusters, bootstrap_means, proportion_limits, sign_flip
+from scalevqa_eval.statistics import (
+    Clusters,
+    bootstrap_means,
+    macro_average,
+    proportion_limits,
+    sign_flip,
+)
 from scalevqa_eval.statistics.intervals import Array
 from scalevqa_eval.statistics.paired import difference_limits
 
@@ -123,6 +129,31 @@ def difference_coverage(
     return float(np.mean((low <= true) & (true <= high))), float(np.mean(high - low))
 
 
+def macro_coverage(
+    random: np.random.Generator, sizes: Array, icc: float, draws: int
+) -> tuple[float, float]:
+    """Coverage and mean width of the macro average over five strata of unequal accuracy.
+
+    A slide shifts all its strata: its shift has the distribution that a Beta accuracy of mean
+    1/2 and this correlation has about its mean, scaled to what the stratum leaves room for.
+    """
+    base = np.array([0.4, 0.5, 0.6, 0.75, 0.9])
+    clusters = np.repeat(np.arange(len(sizes)), sizes.astype(int))
+    strata = random.integers(0, 5, len(clusters))
+    room = np.minimum(base, 1 - base)[strata]
+    covered, width = 0, 0.0
+    for _ in range(draws):
+        shift = np.zeros(len(sizes))
+        if icc:
+            weight = 0.5 * (1 - icc) / icc
+            shift = random.beta(weight, weight, len(sizes)) - 0.5
+        right = random.random(len(clusters)) < base[strata] + 2 * room * shift[clusters]
+        _, interval = macro_average(right.astype(float), clusters.tolist(), strata.tolist())
+        covered += interval.low <= base.mean() <= interval.high
+        width += interval.width
+    return covered / draws, width / draws
+
+
 def _mass_as_extreme(k: int, m: int) -> float:
     if m == 0:
         return 1.0
@@ -182,6 +213,12 @@ def main() -> int:
                 low, high, _ = proportion_limits(Clusters(sums, sums, np.full(count, 27.0)))
                 share = np.mean((low <= accuracy) & (accuracy <= high))
                 print(f"| {count} | {accuracy} | {correlation} | {100 * share:.1f} |")
+    print("\n| clusters | ICC | macro average covered | mean width |\n|---|---|---|---|")
+    for count, mean in CLUSTERS.items():
+        for correlation in CORRELATIONS:
+            sizes = cluster_sizes(count, mean, False)
+            share, width = macro_coverage(random, sizes, correlation, 2000)
+            print(f"| {count} | {correlation} | {100 * share:.1f} | {width:.3f} |", flush=True)
     print(f"\n{bad} cells outside; {time.perf_counter() - started:.0f} s")
     return int(bad > 0)
 
