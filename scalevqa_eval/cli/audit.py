@@ -63,6 +63,7 @@ def audit(
     from scalevqa_eval import audit as package
     from scalevqa_eval.audit.dataset import examine, other_splits
     from scalevqa_eval.audit.loading import read_for_audit
+    from scalevqa_eval.audit.output import save
     from scalevqa_eval.audit.terminal import show
 
     loaded, findings = read_for_audit(benchmark, split, data_dir)
@@ -80,7 +81,7 @@ def audit(
             findings=findings,
             progress=tick,
         )
-    written = report.save(output or Path("audits") / directory_name(loaded))
+    written = save(report, output or Path("audits") / directory_name(loaded), loaded.questions)
     show(Console(highlight=False, width=None), report)
     typer.echo(str(written))
     finish(report, fail_on)
