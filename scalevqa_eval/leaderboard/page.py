@@ -110,7 +110,7 @@ def _text_only(standing: Standing, line: Line) -> Shown:
     share = probe.total.correct / probe.total.n
     above = line.overall.share - share
     small = (
-        f"{number(probe.total.correct)}/{probe.total.n}, {probe.split}; model {100 * above:+.1f}"
+        f"{number(probe.total.correct)}/{probe.total.n} on {probe.split}; model {100 * above:+.1f}"
     )
     return Shown(percent(share), small, f"{above:.6f}")
 
