@@ -64,6 +64,7 @@ def write_run(
         "seed": 0,
         "not_applicable": 0,
         "versions": {"scalevqa-eval": "0.1.0"},
+        "git": "",
         "started": "2026-11-21T00:00:00Z",
         **manifest,
     }
