@@ -57,7 +57,8 @@ class StratumResult:
 
     `p_value` is for the family of probes, `p_adjusted` also for all strata. `upper` is the
     largest one-sided 95 % upper limit of any probe; `detectable` the smallest accuracy that a
-    probe on so many questions shows with 80 % power (None: too few for any).
+    probe on so many questions shows with 80 % power (None: too few for any). `best_name` is the
+    probe that stands for the stratum, see `strata.choose`.
     """
 
     name: str
@@ -69,12 +70,19 @@ class StratumResult:
     upper: float
     detectable: float | None
     verdict: Verdict
+    best_name: str
     probes: tuple[ProbeResult, ...]
 
     @property
     def best(self) -> ProbeResult:
-        """The probe of the highest accuracy; of equal ones the first by name."""
-        return min(self.probes, key=lambda probe: (-round(probe.accuracy, 9), probe.name))
+        return self.probe(self.best_name)
+
+    def probe(self, name: str) -> ProbeResult:
+        """One of `probes`. Raises KeyError if there is none of that name."""
+        for probe in self.probes:
+            if probe.name == name:
+                return probe
+        raise KeyError(name)
 
     def to_json(self) -> dict[str, Any]:
         best = self.best

@@ -78,6 +78,8 @@ def find_phrases(table: Table, gold: Ints) -> list[Phrase]:
     """
     grams = _collect(table)
     found: list[Phrase] = []
+    if not grams.matrix.shape[1]:
+        return found
     if len(table.dimensions) > 1:
         for k, name in enumerate(table.dimensions):
             found += _of_stratum(table, gold, grams, name, table.dimension == k)
@@ -127,6 +129,8 @@ def _of_stratum(
     column = np.repeat(np.arange(holders.shape[1]), np.diff(holders.indptr))[telling]
     chance = (holders.data / size)[telling]
     question = holders.indices[telling]
+    if not len(column):
+        return []
     hit = np.asarray(right[question, column]).ravel() > 0
     width = holders.shape[1]
     questions = np.bincount(column, minlength=width)

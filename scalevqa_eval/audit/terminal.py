@@ -64,8 +64,8 @@ def _strata(report: AuditReport) -> Table:
     redraws = report.settings["permutations"]
     table = _table(
         f"{clean(name)}: answered without images",
-        "Best probe of each row. p: largest of all probes against "
-        f"{redraws} redraws of the answers, all rows together.",
+        "The stack, or a probe that is clearly better. p: the largest of all probes "
+        f"against {redraws} redraws of the answers, all rows together.",
     )
     _columns(table, "", ("best probe", "k/n", "%", "95 % interval", "p", "verdict"))
     for stratum in (*report.strata[1:], report.strata[0]):

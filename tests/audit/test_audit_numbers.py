@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planting import benchmark, question
+from planting import question
 from scipy import optimize, stats
 
 from scalevqa_eval.audit import logit
@@ -18,6 +18,7 @@ from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.null import family_test, redraw
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.audit.position import position_bias
+from scalevqa_eval.audit.strata import choose
 from scalevqa_eval.audit.table import make_table
 from scalevqa_eval.audit.tokens import ngrams, tokens
 from scalevqa_eval.audit.verdict import decide, overall
@@ -152,3 +153,16 @@ def test_tokens_of_scripts_without_blanks() -> None:
         "it", "isn’t", "her2", "positive", "3", "5", "μm",
     )  # fmt: skip
     assert len(tokens("word " * 300_000)) <= 400
+
+
+def test_the_stack_stands_for_all_unless_another_is_clearly_better() -> None:
+    rng = np.random.default_rng(3)
+    slides = [f"s{i % 20}" for i in range(400)]
+    stack = (rng.random(400) < 0.3).astype(float)
+    luckier = stack.copy()
+    luckier[np.flatnonzero(stack == 0)[:14]] = 1.0
+    luckier[np.flatnonzero(stack == 1)[:8]] = 0.0
+    better = np.maximum(stack, (rng.random(400) < 0.5).astype(float))
+    assert choose([("rule", luckier), ("stack", stack)], slides) == "stack"
+    assert choose([("rule", better), ("stack", stack)], slides) == "rule"
+    assert choose([("low", stack), ("high", better)], slides) == "high"

@@ -1,0 +1,142 @@
+"""`scalevqa audit` and audit.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import scalevqa_eval
+from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.planted import Leak, plant
+from scalevqa_eval.cli import app
+from scalevqa_eval.errors import UsageError
+from scalevqa_eval.questions import Question
+
+FEW = ["--permutations", "40", "--seeds", "1"]
+
+
+def write(path: Path, leak: Leak, n: int, strength: float = 0.4, seed: int = 0) -> Path:
+    questions = plant(leak, n, strength=strength, seed=seed).questions
+    path.write_text(json.dumps([row(i, q) for i, q in enumerate(questions)]))
+    return path
+
+
+def row(number: int, question: Question) -> dict[str, Any]:
+    image = question.image_set[0]
+    return {
+        "question": question.text,
+        "options": dict(question.options),
+        "answer": question.answer,
+        "rationale": "",
+        "image_path": {"low_mag": image, "mid_mag": None, "high_mag": None},
+        "extra_info": {
+            "wsi_name": question.slide,
+            "path_id": image,
+            "question_type": f"type_{'ABC'[number % 3]}",
+        },
+        "No": number + 1,
+    }
+
+
+def invoke(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, ["audit", *map(str, arguments)])
+
+
+def test_file_to_table_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    file = write(tmp_path / "leaky.json", "length", 120)
+    done = invoke(file, *FEW)
+    assert done.exit_code == 0, done.output
+    assert "Verdict: LEAKY" in done.stdout
+    assert "/120" in done.stdout
+    assert "most words" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    (written,) = tmp_path.glob("audits/*/audit.json")
+    assert str(written.relative_to(tmp_path)) in done.stdout
+    data = json.loads(written.read_text())
+    text = data["text_only"]
+    assert set(text) >= {
+        "best_probe", "accuracy", "ci", "n", "chance", "null_mean", "null_sd", "p_value",
+        "by_dimension",
+    }  # fmt: skip
+    assert data["verdict"] == "leaky"
+    for name, part in text["by_dimension"].items():
+        assert set(part) >= {"accuracy", "ci", "n", "best_probe", "p_value", "verdict"}
+        assert name in data["verdict_by_dimension"]
+    assert text["n"] == 120 == sum(part["n"] for part in text["by_dimension"].values())
+    assert len(data["questions"]) == 120
+    assert {"id", "dimension", "leak_score", "leak_sd"} <= set(data["questions"][0])
+    rule = next(probe for probe in text["probes"] if probe["name"] == "longest")
+    assert rule["test"] == "exact binomial"
+    assert rule["accuracy"] == pytest.approx(rule["correct"] / rule["n"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "leak", "code"),
+    [("leaky", "length", 1), ("undecided", "length", 1), ("leaky", "none", 0),
+     ("undecided", "none", 1)],
+)  # fmt: skip
+def test_exit_code_for_ci(tmp_path: Path, fail_on: str, leak: Leak, code: int) -> None:
+    file = write(tmp_path / "some.json", leak, 75)
+    done = invoke(file, *FEW, "--output", tmp_path / "out", "--fail-on", fail_on)
+    assert done.exit_code == code, done.output
+    assert (tmp_path / "out" / "audit.json").is_file()
+
+
+def test_transfer_from_a_file_and_from_a_split(tmp_path: Path) -> None:
+    test = write(tmp_path / "test.json", "length", 60)
+    train = write(tmp_path / "train.json", "length", 90, seed=1)
+    results = []
+    for option in (["--train", train], ["--external", "train"]):
+        done = invoke(test, *FEW, "--output", tmp_path / "out", *option)
+        assert done.exit_code == 0, done.output
+        results.append(json.loads((tmp_path / "out" / "audit.json").read_text())["transfer"])
+    assert results[0]["accuracy"] == results[1]["accuracy"] > 0.5
+    assert results[0]["trained_questions"] == 90
+    assert results[0]["n"] == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fail-on", "clean"], "leaky or undecided"),
+        (["--train", "a.json", "--external", "train"], "not both"),
+        (["--external", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_requests_are_explained(tmp_path: Path, arguments: list[str], message: str) -> None:
+    file = write(tmp_path / "test.json", "none", 6)
+    done = invoke(file, *arguments)
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+
+
+def test_the_package_is_the_function(tmp_path: Path) -> None:
+    code = (
+        "import scalevqa_eval.audit.table\n"
+        "from scalevqa_eval import audit\n"
+        "from scalevqa_eval.audit.planted import plant\n"
+        "report = audit(plant('none', 12), permutations=1, seeds=1)\n"
+        "print(report.verdict)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.stdout.strip() == "undecided"
+    assert callable(scalevqa_eval.audit)
+
+
+def test_report_is_saved_as_it_prints(tmp_path: Path) -> None:
+    report = audit(plant("none", 12), permutations=1, seeds=1)
+    file = report.save(tmp_path / "deep" / "er")
+    assert file.read_text() == report.text()
+    assert json.loads(report.text()) == json.loads(json.dumps(report.to_json()))
