@@ -35,10 +35,10 @@ def dot_plot(standing: Standing) -> Markup:
             )
         )
     if standing.board.chance is not None:
-        parts.append(_level(standing.board.chance, "guessing", height, "chance"))
+        parts.append(_level(standing.board.chance, "guessing", height, "end"))
     if standing.strongest_text is not None:
         total = standing.strongest_text[0].total
-        parts.append(_level(total.correct / total.n, "text only", height, "text-only"))
+        parts.append(_level(total.correct / total.n, "text only", height, "start"))
     for place, line in enumerate(lines):
         parts.append(_dot_row(line, 34 + place * _STEP))
     label = f"{standing.board.title}: accuracy on all questions with 95 % intervals"
@@ -49,11 +49,12 @@ def _x(share: float) -> str:
     return f"{_LEFT + (_WIDTH - _LEFT - _RIGHT) * share:.1f}"
 
 
-def _level(share: float, label: str, height: int, name: str) -> Markup:
+def _level(share: float, label: str, height: int, anchor: str) -> Markup:
+    """A dashed line with its label on one side, so that two labels never meet."""
     return Markup(
-        '<line class="level {0}" x1="{1}" x2="{1}" y1="18" y2="{2}"/>'
-        '<text class="tick" x="{1}" y="12" text-anchor="middle">{3}</text>'
-    ).format(name, _x(share), height - 28, label)
+        '<line class="level" x1="{0}" x2="{0}" y1="6" y2="{1}"/>'
+        '<text class="tick" x="{0}" dx="{2}" y="14" text-anchor="{3}">{4}</text>'
+    ).format(_x(share), height - 28, -4 if anchor == "end" else 4, anchor, label)
 
 
 def _dot_row(line: Line, y: int) -> Markup:

@@ -114,7 +114,7 @@ def text_probe(probe: TextOnly, interval: Interval) -> str:
     parts = "; ".join(f"{name} {number(c.correct)}/{c.n}" for name, c in probe.results.items())
     return (
         f"{probe.probe}{trained}, on {probe.split}: {number(total.correct)}/{total.n} = "
-        f"{percent(total.correct / total.n)} % {span(interval)} ({parts}). {probe.source.text}"
+        f"{percent(total.correct / total.n)} % {span(interval)} ({parts}). {probe.source.text.rstrip('.')}."
         + "".join(f" {note}" for note in probe.notes)
     )
 
