@@ -112,9 +112,10 @@ def text_probe(probe: TextOnly, interval: Interval) -> str:
     total = probe.total
     trained = f", trained on {probe.trained_on}" if probe.trained_on else ""
     parts = "; ".join(f"{name} {number(c.correct)}/{c.n}" for name, c in probe.results.items())
+    source = probe.source.text.rstrip(".")
     return (
         f"{probe.probe}{trained}, on {probe.split}: {number(total.correct)}/{total.n} = "
-        f"{percent(total.correct / total.n)} % {span(interval)} ({parts}). {probe.source.text.rstrip('.')}."
+        f"{percent(total.correct / total.n)} % {span(interval)} ({parts}). {source}."
         + "".join(f" {note}" for note in probe.notes)
     )
 
