@@ -208,7 +208,8 @@ def test_open_benchmark_says_its_measure() -> None:
 
 def test_table_fits_80_columns_and_prints_markup_as_text() -> None:
     questions, records = run_of("cw" * 10)
-    hostile = [replace(q, dimension=f"[red]\x1b[2J{'long ' * 20}<b>{q.dimension}") for q in questions]
+    name = f"[red]\x1b[2J{'long ' * 20}<b>"
+    hostile = [replace(question, dimension=name + question.dimension) for question in questions]
     manifest = {**MANIFEST, "model": {"name": "[bold]x/" + "y" * 90}}
     summary = summarise(hostile, records, manifest=manifest, dimensions=("absent",))
     text = printed(summary)

@@ -92,7 +92,8 @@ def add(
         source_url=url,
         limit=max_unreadable,
     )
-    typer.echo(f"{added.model}: {added.correct}/{added.n} entered in {added.board}")
+    name = "".join(c if c.isprintable() else "?" for c in added.model)
+    typer.echo(f"{name}: {added.correct}/{added.n} entered in {added.board}")
     typer.echo(f"answers kept in {added.answers}")
     typer.echo("Now: scalevqa leaderboard build")
 

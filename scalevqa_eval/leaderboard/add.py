@@ -62,6 +62,8 @@ def add_run(
             f"{run.path} used the prompt {_style(run.manifest)!r}, this board's is "
             f"{board.prompt.style if board.prompt else ''!r}: say why with --note"
         )
+    if summary["measure"] != "accuracy":
+        notes = (*notes, f"Open questions: right means {summary['measure']}.")
     entry, lines = _entry(run, summary, state, name, revision, notes, source_url)
     block = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=96)
     indented = "".join(f"  {line}\n" for line in block.splitlines())
