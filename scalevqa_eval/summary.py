@@ -105,7 +105,9 @@ def summarise(
         },
         "measures": _measures(kept, slides) if is_open else {},
         "position_bias": {} if is_open else _positions(answered, kept),
-        "format_adherence": _adherence(str(prompt.get("style", "")), answered, kept),
+        "format_adherence": None
+        if str(model.get("name", "")).startswith("baseline/")  # they do not read the prompt
+        else _adherence(str(prompt.get("style", "")), answered, kept),
         "tokens": _tokens(kept),
         "cost": _cost(str(model.get("name", "")), kept),
         "cached_replies": sum(record.cached for record in kept),

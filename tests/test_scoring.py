@@ -143,6 +143,7 @@ def test_summary_counts() -> None:
     assert summary["clusters"] == 5
     assert summary["not_applicable"] == 3
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert "A 37 (0), B 63 (100)" in printed(summary)
 
 
 def test_errors_are_in_no_denominator_and_said_loudly() -> None:

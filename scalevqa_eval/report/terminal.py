@@ -74,6 +74,11 @@ def _caption(summary: Mapping[str, Any]) -> str:
     odd = [f"{outcomes[name]}/{n} {name}" for name in _NOTABLE if outcomes.get(name)]
     if odd:
         lines.append(f"Counted as wrong: {', '.join(odd)}.")
+    form = summary.get("format_adherence")
+    if form and form["followed"] < form["n"]:
+        lines.append(f"Form of reply as asked for: {form['followed']}/{form['n']}.")
+    if bias := _letters(summary.get("position_bias", {})):
+        lines.append(bias)
     if summary["not_applicable"]:
         lines.append(
             f"{summary['not_applicable']} questions are not part of this condition (nothing "
@@ -84,6 +89,15 @@ def _caption(summary: Mapping[str, Any]) -> str:
     if spent:
         lines.append(spent)
     return "\n".join(lines)
+
+
+def _letters(bias: Mapping[str, Any]) -> str:
+    """How often each letter was chosen and was right, in percent; for up to six letters."""
+    shares = [(x, row["chosen_share"], row["answers_share"]) for x, row in bias.items()]
+    if not 0 < len(shares) <= 6 or any(None in share for share in shares):
+        return ""
+    said = ", ".join(f"{x} {100 * c:.0f} ({100 * a:.0f})" for x, c, a in shares)
+    return f"Letters chosen, % (right, %): {said}."
 
 
 def _spent(summary: Mapping[str, Any]) -> str:
