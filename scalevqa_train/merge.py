@@ -50,7 +50,7 @@ def merge(
             say("joining the LoRA with its base model")
             _join_adapter(part, adapter)
         _complete(part, shards / "huggingface")
-        _describe(part, run, chosen, evaluations)
+        _describe(part, output.name, run, chosen, evaluations)
         if output.exists():
             output.rmdir()
         part.replace(output)
@@ -123,7 +123,9 @@ def _complete(model: Path, source: Path) -> None:
         raise DataError(f"the merged model lacks {', '.join(missing) or 'weights'}")
 
 
-def _describe(model: Path, run: Path | None, checkpoint: Path, evaluations: Sequence[Path]) -> None:
+def _describe(
+    model: Path, name: str, run: Path | None, checkpoint: Path, evaluations: Sequence[Path]
+) -> None:
     about: dict[str, Any] = {}
     pictures: list[Path] = []
     if run is not None:
@@ -132,4 +134,4 @@ def _describe(model: Path, run: Path | None, checkpoint: Path, evaluations: Sequ
         pictures = [path for path in drawn if path.suffix == ".png"]
         (model / "curve.html").unlink(missing_ok=True)
         shutil.copy2(run / "run.json", model / "training.json")
-    write_card(model / "README.md", about, checkpoint.name, pictures, evaluations)
+    write_card(model / "README.md", name, about, checkpoint.name, pictures, evaluations)

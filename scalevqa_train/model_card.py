@@ -15,6 +15,7 @@ _LOCAL = ("_files", "_dir", "model.path", "_path", "external_lib")
 
 def write_card(
     path: Path,
+    name: str,
     about: Mapping[str, Any],
     step: str,
     pictures: Sequence[Path],
@@ -29,7 +30,7 @@ def write_card(
         "tags: [pathology, scalevqa-eval, verl]",
         "---",
         "",
-        f"# {path.parent.name.strip('.')}",
+        f"# {name}",
     ]
     if about:
         how = "GRPO" if about["kind"] == "grpo" else "supervised fine-tuning"
@@ -79,6 +80,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
 
 
 def _evaluations(paths: Sequence[Path]) -> list[str]:
+    """k of n with the interval, for each run of the harness; a run without answers has none."""
     if not paths:
         return []
     lines = ["", "## Evaluation", "", "| benchmark | condition | correct | 95 % interval |"]
@@ -86,7 +88,7 @@ def _evaluations(paths: Sequence[Path]) -> list[str]:
     for path in paths:
         run = open_run(path)
         micro = run.summary["micro"]
-        low, high = micro["ci"]
+        low, high = micro["ci"] or (0.0, 1.0)
         name = f"{run.summary['benchmark']}/{run.summary['split']}"
         lines.append(
             f"| {_cell(name)} | {run.condition} | {micro['correct']}/{micro['n']}"

@@ -34,7 +34,7 @@ def build_tiny_qwen(
     vision: int = 64,
     side: int = 112,
     vocabulary: int = 800,
-    spread: float = 0.1,
+    spread: float = 0.18,
     seed: int = 0,
 ) -> Path:
     """Model, tokenizer and processor in `directory`; images are seen at `side` × `side` pixels."""
