@@ -6,14 +6,16 @@ Model adapters never retry; they raise ModelError, which says whether another tr
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from scalevqa_eval.errors import ModelError
+from scalevqa_eval.errors import ModelError, ScaleVQAError
 from scalevqa_eval.models import Model, Reply
+from scalevqa_eval.models.secrets import mask
 from scalevqa_eval.prompts import Prompt
 
 
@@ -21,8 +23,9 @@ from scalevqa_eval.prompts import Prompt
 class RetryPolicy:
     """Waits grow from `base` by doubling up to `cap` seconds, with jitter.
 
-    `time_limit` bounds one question with all its tries and waits. A wait that the other side
-    asks for (Retry-After) is honoured if it fits into that.
+    `time_limit` bounds one question with all its tries and waits; waiting for a place in the
+    throttle is no fault of the question and does not count. A wait that the other side asks for
+    (Retry-After) is honoured if it fits into that.
     """
 
     base: float = 1.0
@@ -51,19 +54,28 @@ class Throttle:
         self._closed_until = float("-inf")
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[float]:
-        """Wait for a free place; gives the time at which it was had."""
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a free place and hold it."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._busy < max(1, int(self.limit)))
             self._busy += 1
         try:
-            while (pause := self._closed_until - time.monotonic()) > 0:
-                await asyncio.sleep(pause)
-            yield time.monotonic()
+            yield
         finally:
             self._busy -= 1
             async with self._changed:
                 self._changed.notify_all()
+
+    async def opened(self, deadline: float) -> float:
+        """Wait while the other side wants no traffic; gives the time at which that was over.
+
+        Raises ModelError at once if it wants none until after `deadline`.
+        """
+        while (pause := self._closed_until - time.monotonic()) > 0:
+            if self._closed_until >= deadline:
+                raise ModelError(f"the server wants no request for {pause:.0f} s (Retry-After)")
+            await asyncio.sleep(pause)
+        return time.monotonic()
 
     def succeeded(self) -> None:
         self.limit = min(float(self.maximum), self.limit + 1.0 / self.limit)
@@ -107,8 +119,11 @@ async def ask(
     attempts = 0
     while True:
         attempts += 1
+        sent_at = queued_at = time.monotonic()
         try:
-            async with throttle.slot() as sent_at:
+            async with throttle.slot():
+                deadline += time.monotonic() - queued_at
+                sent_at = await throttle.opened(deadline)
                 reply = await _one_try(model, prompt, deadline)
             throttle.succeeded()
             return Asked(reply, attempts)
@@ -128,7 +143,26 @@ async def _one_try(model: Model, prompt: Prompt, deadline: float) -> Reply:
     started = time.monotonic()
     try:
         async with asyncio.timeout(max(0.001, deadline - started)):
-            return await model.reply(prompt)
+            reply = await model.reply(prompt)
     except TimeoutError:
         waited = time.monotonic() - started
         raise ModelError(f"no reply within {waited:.0f} s", retryable=True) from None
+    except ScaleVQAError:
+        raise
+    except Exception as error:  # a fault of a model costs its question, not the run
+        kind = type(error).__name__
+        raise ModelError(mask(f"{model.name} failed with {kind}: {error}")) from error
+    _check_reply(model, reply)
+    return reply
+
+
+def _check_reply(model: Model, reply: object) -> None:
+    """Raise ModelError if a model of someone else's returned what cannot be scored or stored."""
+    if not isinstance(reply, Reply):
+        kind = type(reply).__name__
+        raise ModelError(f"{model.name} returned {kind}, not a Reply", fatal=True)
+    if not isinstance(reply.text, str):
+        kind = type(reply.text).__name__
+        raise ModelError(f"{model.name} returned a Reply whose text is {kind}, not str", fatal=True)
+    if not math.isfinite(reply.latency):
+        raise ModelError(f"{model.name} returned the latency {reply.latency}", fatal=True)

@@ -38,6 +38,7 @@ class Plan:
     directory: Path
     kept: dict[str, Record] = field(default_factory=dict)
     failed: dict[str, Record] = field(default_factory=dict)
+    failed_before: set[str] = field(default_factory=set)
     images: dict[str, dict[str, str]] = field(default_factory=dict)
     writer: runs.RecordWriter | None = None
 
@@ -78,7 +79,10 @@ class Execution:
             found, torn = runs.read_records(path)
             for record in found:
                 question = plan.questions.get(record.question_id)
-                if question is None or not record.outcome.scored:
+                if question is None:
+                    continue
+                if not record.outcome.scored:
+                    plan.failed_before.add(record.question_id)
                     continue
                 # The digest holds the images' bytes: a file that changed is asked again.
                 if self.prompt(plan, question).digest() == record.prompt:
@@ -88,15 +92,21 @@ class Execution:
             self.progress.kept += len(plan.kept)
 
     def tasks(self) -> Iterator[tuple[Plan, Question]]:
-        """Open questions; those that show the same images stand next to each other."""
+        """Open questions; those that show the same images stand next to each other.
+
+        What failed in the call before comes last, so that it cannot stop every call anew.
+        """
         sets: dict[tuple[str, ...], list[str]] = {}
         for question in self.benchmark.questions:
             sets.setdefault(question.image_set, []).append(question.id)
-        for ids in sets.values():
-            for plan in self.plans:
-                for id_ in ids:
-                    if id_ in plan.questions and id_ not in plan.kept:
-                        yield plan, plan.questions[id_]
+        for again in (False, True):
+            for ids in sets.values():
+                for plan in self.plans:
+                    for id_ in ids:
+                        if id_ not in plan.questions or (id_ in plan.failed_before) is not again:
+                            continue
+                        if id_ not in plan.kept:
+                            yield plan, plan.questions[id_]
 
     async def run(self, concurrency: int) -> str:
         """Ask everything that is open. Returns why it stopped early, "" if it did not."""
