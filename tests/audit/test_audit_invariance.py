@@ -30,7 +30,7 @@ def without_position(report: AuditReport) -> dict[str, object]:
     return data
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     leak=st.sampled_from(LEAKS),

@@ -64,12 +64,12 @@ def test_most_leaky_questions_come_first() -> None:
 
 
 def test_transfer_from_another_split() -> None:
-    train, held_out = plant("phrase", 200, strength=0.5, seed=1), plant("phrase", 120, strength=0.5)
+    train, held_out = plant("phrase", 150, strength=0.6, seed=1), plant("phrase", 90, strength=0.6)
     report = audit(held_out, train=train, permutations=1, seeds=1)
     transfer = report.to_json()["transfer"]
     assert transfer["accuracy"] > 0.6
-    assert transfer["n"] == 120
-    assert transfer["trained_questions"] == 200
+    assert transfer["n"] == 90
+    assert transfer["trained_questions"] == 150
     assert transfer["trained_on"] == "planted-phrase test"
     assert set(transfer["by_dimension"]) == {"Finding", "Place", "Course"}
     assert report.verdict == "leaky"

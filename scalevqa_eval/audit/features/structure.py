@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalevqa_eval.audit.features.cues import CUES, cue_counts
+from scalevqa_eval.audit.features.frequency import frequency
 from scalevqa_eval.audit.table import Table
 from scalevqa_eval.audit.tokens import Hashes, character_grams, hashed_ngrams, normalise
 
@@ -54,7 +55,9 @@ def structure(table: Table) -> Structure:
         block |= {f"mark {m}": _marks([table.texts[r] for r in rows], m) for m in _PUNCTUATION}
         names = names or list(block)
         lines.append(np.column_stack(list(block.values())))
-    return Structure(np.concatenate(lines), tuple(names))
+    common = frequency(table)
+    values = np.column_stack([np.concatenate(lines), *common.values()])
+    return Structure(values, (*names, *common))
 
 
 def _incidence(grams: list[Hashes]) -> tuple[Floats, Hashes]:

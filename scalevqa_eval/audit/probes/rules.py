@@ -50,6 +50,10 @@ RULES: tuple[Rule, ...] = (
     Rule("most-hedges", "the option with most hedging words", _column("hedge rank", -1)),
     Rule("fewest-absolutes", "the option with fewest absolute words (all, never, …)",
          _column("absolute rank")),
+    Rule("commonest-words", "the option whose own words are most common in the benchmark",
+         _column("frequency of words mean")),
+    Rule("rarest-words", "the option whose own words are rarest in the benchmark",
+         _column("frequency of words mean", -1)),
     Rule("sibling-support", "the option whose own words occur most in the other questions on the "
          "same images", _support, siblings=True),
 )  # fmt: skip
