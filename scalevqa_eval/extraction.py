@@ -21,6 +21,7 @@ from scalevqa_eval import extraction_text as plain
 from scalevqa_eval.extraction_bare import bare_letters, option_text
 from scalevqa_eval.extraction_json import answer_field, chosen, json_fields, read_json
 from scalevqa_eval.extraction_options import Options
+from scalevqa_eval.extraction_sentences import asserted
 from scalevqa_eval.extraction_statements import Statement, choice_in, statements
 from scalevqa_eval.questions import LETTERS
 
@@ -120,7 +121,12 @@ def _from_tag(content: str, options: Options) -> Extraction:
 
 
 def _from_prose(text: str, options: Options) -> Extraction:
-    found = [*json_fields(text, options), *statements(text, options), *bare_letters(text, options)]
+    found = [
+        *json_fields(text, options),
+        *statements(text, options),
+        *bare_letters(text, options),
+        *asserted(text, options),
+    ]
     found.sort(key=lambda one: (one.end, one.start))
     decisive = _decide(found, text)
     if decisive is not None:
@@ -140,6 +146,9 @@ def _decide(found: list[Statement], text: str) -> Statement | None:
     soft = [one for one in found if not one.firm]
     if firm:
         last = firm[-1]
+        rival = next((one for one in reversed(firm) if one.letter != last.letter), None)
+        if rival and rival.letter and last.letter and not _overruled(rival, last, text):
+            return Statement(rival.start, last.end, None, True, "ambiguous")
         for one in soft:
             between = text[last.end : one.end]
             new = one.start >= last.end and one.letter != last.letter
@@ -159,6 +168,20 @@ def _decide(found: list[Statement], text: str) -> Statement | None:
         else:
             last = Statement(last.start, one.end, None, False, "ambiguous")
     return last
+
+
+def _overruled(first: Statement, last: Statement, text: str) -> bool:
+    """Whether something decides for the later of two firm statements that differ.
+
+    A word that corrects or concludes does, and so does a line of its own in other words.
+    """
+    if last.start <= first.end:
+        return True
+    between = text[first.start : last.end]
+    if any(sign.search(between) for sign in (words.CORRECTION, words.CONCLUDING, words.CONTRAST)):
+        return True
+    wordings = {text[max(0, one.start) : one.end - 1].strip().casefold() for one in (first, last)}
+    return len(wordings) > 1 and "\n" in text[first.end : last.start + 1]
 
 
 def _withdrawn(rest: str, letter: str) -> bool:

@@ -11,7 +11,7 @@ from scalevqa_eval.extraction_statements import Statement
 
 _LINE = re.compile(
     r"[\s\"'“‘«>•\-–—:|!]{0,6}[^\w\s\"'“(\[{<.,:;#\\/+=&-]{0,4}[\s:]{0,3}"
-    r"(?:(?:the |my )?(?:final |correct |best )?(?:option|opt|choice|answer|letter|选项|選項|选"
+    r"(?:(?:the |my )?(?:final |correct |best )?(?:option|opt|choice|answer|letter|assistant|选项|選項|选"
     r"|選択肢|보기"
     r"|opción|réponse|antwort|opzione|opção)\s?[:.]?\s?)?[\"'“‘(\[{<【]{0,4}\s?"
     r"(?P<letter>[A-Za-z])(?![A-Za-z0-9_À-ɏ&+%°/^<=]|>\s?[A-Za-z]|['’][A-Za-z]|[-–][A-Za-z0-9])"

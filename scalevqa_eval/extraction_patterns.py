@@ -99,6 +99,11 @@ CONCLUSIONS = re.compile(
     rf"|thus)[\s,:]{{1,3}}){{0,2}}{_FILLER}{{0,3}}{OPEN}{LETTER}",
     re.IGNORECASE,
 )
+# A remark that ends a line or a sentence of its own: what follows it is another matter.
+REMARK = re.compile(
+    r"(?:likely|correct|probably|definitely|clearly|certainly|obviously|yes|no|best)\s?[.\n]",
+    re.IGNORECASE,
+)
 THIS_IS = re.compile(
     r"(?<![A-Za-z])(?:(?:it|this|that|which)(?:['’]?s|\s(?:is|must be|would be|should be"
     r"|has to be|points to|supports|indicates|suggests|corresponds to|matches|fits|favou?rs))"
@@ -196,7 +201,9 @@ OTHERS = re.compile(
     re.IGNORECASE,
 )
 CLAUSE_END = re.compile(
-    r"[.!?;,:()\n。,;—–]|(?<![A-Za-z])(?:but|however|yet|so|therefore)(?![A-Za-z])", re.I
+    r"[.!?;,:()\n。,;—–]|(?<![A-Za-z])(?:but|however|yet|so|therefore"
+    r"|and(?= (?:the|my|so|thus|therefore|hence)(?![A-Za-z])))(?![A-Za-z])",
+    re.IGNORECASE,
 )
 HYPOTHETICAL = re.compile(
     r"(?:(?<![A-Za-z])(?:if|unless|only when)|\A\s?(?:had|were))(?![A-Za-z])(?! (?:i|we|one"
@@ -217,6 +224,7 @@ CONCLUDING = re.compile(
     r"|conclusion|final|to conclude|consequently)(?![A-Za-z])|因此|所以|综上|故",
     re.IGNORECASE,
 )
+CONTRAST = re.compile(r"(?<![A-Za-z])(?:but|however|yet|nevertheless)(?![A-Za-z])", re.IGNORECASE)
 NEGATED_AFTER = re.compile(
     r"\s?(?:では(?:な|あり)|じゃな|이 ?아|가 ?아|은 ?아|는 ?아|不|错|錯|誤|并非|有误|に誤|は誤"
     r"|(?:option |choice |answer )?(?:is|was|are|were|seems?|looks?|appears?|can|could|would"

@@ -116,6 +116,8 @@ def _letters_after(
             r"\W{0,4}so (?:is|are|does|was)\b", inner, re.I
         ):
             continue
+        if words.REMARK.search(inner):
+            continue
         if would and words.HYPOTHETICAL.search(sentence_before(text, match.start()) + inner):
             continue
         if not free and negated(clause + words.ELIMINATION.sub("", inner), conditional):
