@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from scalevqa_eval.errors import MissingExtra, ModelError, UsageError
 from scalevqa_eval.models.decoding import Decoder
+from scalevqa_eval.models.image_sets import FirstOfSet
 from scalevqa_eval.models.protocol import Capabilities, Reply
 from scalevqa_eval.models.vllm_options import VLLMOptions, read_options
 from scalevqa_eval.models.vllm_requests import (
@@ -117,6 +118,7 @@ class VLLMModel:
         )
         self._ranks = config.parallel_config.data_parallel_size
         self._decode = Decoder()
+        self._sets = FirstOfSet()
         self._numbers = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -212,13 +214,20 @@ class VLLMModel:
             own = {}
             if prompt.sampling.temperature is None:
                 own = engine.model_config.get_diff_sampling_param()
-            stream = engine.generate(
-                shown,
-                sampling_parameters(prompt, engine.renderer.tokenizer, own),
-                f"{prompt.question_id}-{next(self._numbers)}",
-                data_parallel_rank=self._rank(prompt),
-            )
-            outputs = [output async for output in stream]  # only the last one is sent
+            async with self._sets.turn(prompt) as read:
+                output = None
+                stream = engine.generate(
+                    shown,
+                    sampling_parameters(
+                        prompt, engine.renderer.tokenizer, own, stream=read is not None
+                    ),
+                    f"{prompt.question_id}-{next(self._numbers)}",
+                    data_parallel_rank=self._rank(prompt),
+                )
+                async for so_far in stream:
+                    output = so_far
+                    if read is not None:
+                        read()
         except EngineDeadError:
             raise ModelError(
                 "vLLM's engine died (VLLM_LOGGING_LEVEL=INFO shows its log); the same command "
@@ -233,7 +242,7 @@ class VLLMModel:
             raise ModelError(f"vLLM refused the prompt: {reason}", fatal=fatal) from error
         return read_output(
             prompt,
-            outputs[-1] if outputs else None,
+            output,
             engine.renderer.tokenizer,
             self._options.source,
             time.perf_counter() - started,

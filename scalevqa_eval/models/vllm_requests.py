@@ -29,11 +29,14 @@ def chat_parameters(template: str | None) -> Any:
     )
 
 
-def sampling_parameters(prompt: Prompt, tokenizer: Any, own: Mapping[str, Any]) -> Any:
+def sampling_parameters(
+    prompt: Prompt, tokenizer: Any, own: Mapping[str, Any], *, stream: bool
+) -> Any:
     """vLLM's SamplingParams for a prompt; `own` are the checkpoint's generation settings.
 
     Nothing of `own` is used (no repetition penalty either) unless the prompt leaves its
-    temperature to the engine.
+    temperature to the engine. With `stream` the output comes after each token, all of it so far;
+    else once, at the end.
     """
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -54,7 +57,7 @@ def sampling_parameters(prompt: Prompt, tokenizer: Any, own: Mapping[str, Any]) 
     return SamplingParams(
         max_tokens=1 if sampling.logprobs else sampling.max_tokens,
         seed=sampling.seed,
-        output_kind=RequestOutputKind.FINAL_ONLY,
+        output_kind=RequestOutputKind.CUMULATIVE if stream else RequestOutputKind.FINAL_ONLY,
         **given,
     )
 

@@ -7,6 +7,7 @@ outlives it (guard.py).
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
@@ -18,7 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ from typing import Any
 from scalevqa_eval.errors import MissingExtra, ModelError, UsageError
 from scalevqa_eval.models import guard, openai
 from scalevqa_eval.models.checkpoint import whole_number
+from scalevqa_eval.models.image_sets import FirstOfSet
 from scalevqa_eval.models.protocol import Reply
 from scalevqa_eval.models.vllm import quiet_environment
 from scalevqa_eval.models.vllm_options import VLLMOptions, read_options, write_template
@@ -114,6 +116,8 @@ class VLLMServeModel:
         self._starting = threading.Lock()
         self._ready = False
         self._closed = False
+        self._context = sys.maxsize
+        self._sets = FirstOfSet()
         self._asked: dict[bool, openai.OpenAIModel] = {}
         self._key = secrets.token_urlsafe(24)
         self.name = f"vllm-serve/{options.name}"
@@ -132,19 +136,45 @@ class VLLMServeModel:
 
     async def start(self) -> None:
         """Start the server and wait until it is healthy. Raises ModelError (fatal)."""
-        await asyncio.to_thread(self._start)
+        try:
+            await asyncio.to_thread(self._start)
+        except asyncio.CancelledError:
+            self._closed = True  # ends the wait in the thread, and the server
+            raise
 
     async def reply(self, prompt: Prompt) -> Reply:
         """Answer one prompt with one request. Raises ModelError."""
         if not self._ready:
-            await self.start()
+            await asyncio.to_thread(self._start)
         try:
-            reply = await self._adapter(prompt.sampling.logprobs).reply(prompt)
+            async with self._sets.turn(prompt) as read:
+                reply = await self._ask(prompt, read)
         except ModelError as error:
             if error.retryable and self._process is not None and self._process.poll() is not None:
                 raise ModelError(self._died("died"), fatal=True) from error
             raise
         return replace(reply, model=self._options.source)
+
+    async def _ask(self, prompt: Prompt, read: Callable[[], None] | None) -> Reply:
+        adapter = self._adapter(prompt.sampling.logprobs)
+        prompt = self._fitted(prompt)
+        if read is None or prompt.sampling.max_tokens == 1:
+            return await adapter.reply(prompt)
+        # The server says nothing before a reply is whole, so that a request for one token tells
+        # when the prompt has been read; the reply itself then finds it in the cache.
+        short = replace(prompt, sampling=replace(prompt.sampling, max_tokens=1, letters_only=False))
+        first = await adapter.reply(short)
+        read()
+        reply = await adapter.reply(prompt)
+        cached = first.usage.cached_tokens
+        return replace(reply, usage=replace(reply.usage, cached_tokens=cached))
+
+    def _fitted(self, prompt: Prompt) -> Prompt:
+        """With no more tokens than the context has: the server refuses what it cannot promise."""
+        if prompt.sampling.max_tokens < self._context:
+            return prompt
+        sampling = replace(prompt.sampling, max_tokens=self._context - 1)
+        return replace(prompt, sampling=sampling)
 
     async def aclose(self) -> None:
         """Stop the server and wait until it is gone."""
@@ -243,9 +273,12 @@ class VLLMServeModel:
         )
         try:
             with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
-                return bool(response.status == 200)
+                self._context = int(json.load(response)["data"][0]["max_model_len"])
         except (OSError, urllib.error.URLError):
             return False
+        except (ValueError, KeyError, IndexError, TypeError):
+            pass  # a server that does not tell
+        return True
 
     def _died(self, how: str) -> str:
         try:

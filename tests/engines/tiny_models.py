@@ -118,30 +118,57 @@ _TEXT = {
 
 def qwen25_vl(directory: Path, seed: int = 0, **text: Any) -> Path:
     """A Qwen2.5-VL of 0.3 M parameters; `text` overrides its language model's shape."""
+    return qwen25_vl_shaped(directory, {"text": text} if text else None, seed)
+
+
+def qwen25_vl_shaped(directory: Path, shape: Any = None, seed: int = 0) -> Path:
+    """A Qwen2.5-VL of any size: `shape` has changes of text, vision, sections and pixels.
+
+    With a larger vocabulary than the tokenizer's it is saved as bfloat16, drawn on the GPU if
+    there is one, and never ends a reply.
+    """
     import torch
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     torch.manual_seed(seed)
+    shape = shape or {}
     tok = tokenizer("qwen")
-    text_shape = {**_TEXT, **text}
+    text = {"vocab_size": len(tok), **_TEXT, **shape.get("text", {})}
+    vision = {
+        "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2,
+        "window_size": 112, "fullatt_block_indexes": [1], "patch_size": 14,
+        "initializer_range": 0.1, **shape.get("vision", {}),
+    }  # fmt: skip
+    large = text["vocab_size"] > len(tok)
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(tok), **text_shape,
+            **text,
             "rope_parameters": {
-                "rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6],
+                "rope_type": "default", "rope_theta": 1e6,
+                "mrope_section": shape.get("sections", [4, 6, 6]),
             },
             **_token_ids(tok),
         },
-        vision_config={
-            "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2,
-            "out_hidden_size": text_shape["hidden_size"], "window_size": 112,
-            "fullatt_block_indexes": [1], "patch_size": 14, "initializer_range": 0.1,
-        },
+        vision_config={**vision, "out_hidden_size": text["hidden_size"]},
         tie_word_embeddings=False,
         **_vision_ids(tok),
     )  # fmt: skip
-    _save_qwen_processor(tok, directory, 14)
-    return _finish(Qwen2_5_VLForConditionalGeneration(config), tok, directory)
+    _save_qwen_processor(tok, directory, 14, shape.get("pixels"))
+    if not large:
+        return _finish(Qwen2_5_VLForConditionalGeneration(config), tok, directory)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            model = Qwen2_5_VLForConditionalGeneration(config)
+    finally:
+        torch.set_default_dtype(before)
+    with torch.no_grad():  # tokens that the tokenizer does not know, and the end, are never said
+        head = model.get_output_embeddings().weight
+        head[len(tok) :] = 0
+        head[tok.convert_tokens_to_ids("<|im_end|>")] = 0
+    model.save_pretrained(directory)
+    return directory
 
 
 def qwen3_vl(directory: Path) -> Path:
@@ -236,7 +263,7 @@ def _vision_ids(tok: Any) -> dict[str, int]:
     return dict(zip(fields, ids, strict=True))
 
 
-def _save_qwen_processor(tok: Any, directory: Path, patch: int) -> None:
+def _save_qwen_processor(tok: Any, directory: Path, patch: int, pixels: int | None = None) -> None:
     from transformers import (
         Qwen2_5_VLProcessor,
         Qwen2VLImageProcessor,
@@ -245,7 +272,8 @@ def _save_qwen_processor(tok: Any, directory: Path, patch: int) -> None:
         Qwen3VLVideoProcessor,
     )
 
-    size = {"shortest_edge": 4 * (2 * patch) ** 2, "longest_edge": 256 * (2 * patch) ** 2}
+    unit = (2 * patch) ** 2
+    size = {"shortest_edge": 4 * unit, "longest_edge": pixels or 256 * unit}
     shape: dict[str, Any] = {
         "patch_size": patch, "temporal_patch_size": 2, "merge_size": 2, "size": size,
     }  # fmt: skip
