@@ -28,8 +28,8 @@ from scalevqa_train.progress import REWARD, read_steps
 
 STEPS, SAVED_EVERY = 40, 10
 SFT_STEPS = 120
-# Mean loss a token of the SFT targets while the letters are still guessed: ln 4 over 11 to 12 tokens. A bit
-# below it the model has begun to look.
+# Mean loss a token of the SFT targets while letters are still guessed (ln 4 over 11 to 12 tokens).
+# Well below it the model has begun to look.
 GUESSING = 0.121
 
 SMALL = (
