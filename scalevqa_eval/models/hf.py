@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scalevqa_eval.models.hf_processor import Batch, Preparer
 
 # What "auto" starts with; it is halved when memory does not suffice.
-_AUTO_GPU, _AUTO_CPU = 32, 8
+_AUTO_GPU, _AUTO_CPU = 16, 8
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 

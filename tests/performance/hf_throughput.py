@@ -104,11 +104,11 @@ def ours(checkpoint: str, prompts: Sequence[Any], size: int) -> Callable[[], int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=80)
+    parser.add_argument("--questions", type=int, default=48)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--side", type=int, default=168)
+    parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--model", default="", help="a checkpoint instead of a small random one")
     options = parser.parse_args()
 
@@ -128,8 +128,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = options.model or str(
             tiny_models.qwen25_vl(
-                Path(directory) / "model", hidden_size=512, intermediate_size=1024,
-                num_hidden_layers=6, num_attention_heads=16, num_key_value_heads=4,
+                Path(directory) / "model", hidden_size=256, intermediate_size=512,
+                num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=2,
                 initializer_range=0.05,
             )
         )  # fmt: skip
