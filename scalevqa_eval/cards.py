@@ -20,6 +20,11 @@ _MAX_CARD_BYTES = 1_000_000
 
 
 def _as_tuple(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(
+            "YAML reads a bare No, Yes, On or Off as true or false: put the field's name in "
+            "quotes, such as 'No'"
+        )
     return (value,) if isinstance(value, str) else value
 
 

@@ -171,9 +171,28 @@ def _text_findings(loaded: Loaded) -> Iterable[Finding]:
         yield Finding("warning", "unknown dimension", split, sum(strangers.values()),
                       "questions in a dimension that the card does not name",
                       tuple(strangers))  # fmt: skip
-    if views and len(views) < len(loaded.benchmark):
-        yield Finding("warning", "no image", split, len(views), "questions without any image",
-                      tuple(views))  # fmt: skip
+    if views:
+        yield _no_image(loaded, views)
+    slides = [question.id for question in loaded.benchmark.questions if question.slide is None]
+    if slides:
+        yield Finding("warning", "no slide", split, len(slides),
+                      "questions of no known slide: intervals take each for independent"
+                      + _looked_in(loaded.card.fields.slide), tuple(slides))  # fmt: skip
+
+
+def _no_image(loaded: Loaded, ids: list[str]) -> Finding:
+    """Some questions may have none; where none has one, the card names the wrong field."""
+    fields = dict.fromkeys(path for paths in loaded.card.fields.views.values() for path in paths)
+    all_of_them = len(ids) == len(loaded.benchmark)
+    severity: Severity = "error" if all_of_them and fields else "warning"
+    message = "questions without any image"
+    if all_of_them:
+        message += _looked_in(tuple(fields))
+    return Finding(severity, "no image", loaded.benchmark.split, len(ids), message, tuple(ids))
+
+
+def _looked_in(fields: tuple[str, ...]) -> str:
+    return f" (looked in {', '.join(fields)})" if fields else ""
 
 
 def _count_findings(loaded: Loaded) -> Iterable[Finding]:

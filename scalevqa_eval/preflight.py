@@ -53,6 +53,18 @@ def check_model(model: Model, questions: Sequence[Question], sampling: Sampling)
         )
 
 
+def without_images(benchmark: Benchmark) -> str:
+    """A warning if questions have no image at all, which a wrong field name looks like; or ""."""
+    lacking = sum(not question.views for question in benchmark.questions)
+    if not lacking:
+        return ""
+    return (
+        f"{lacking} of {len(benchmark)} questions have no image in {benchmark.name} and are asked "
+        "by text alone. If they should have one, the file names its images in another field: see "
+        "`views` in docs/cards.md"
+    )
+
+
 def check_images(store: ImageStore, questions: Sequence[Question]) -> None:
     """Raise DataError if an image that would be sent is missing, damaged or refused."""
     if not any(question.views for question in questions):
@@ -69,5 +81,5 @@ def check_images(store: ImageStore, questions: Sequence[Question]) -> None:
         f"{len(problems)} image(s) of {len(affected)} questions cannot be used; "
         f"nothing was sent. Image root: {root}\n  "
         + "\n  ".join(lines)
-        + "\nAll of them: scalevqa benchmarks check"
+        + "\n`scalevqa benchmarks check` with the same benchmark and --data-dir lists all of them"
     )

@@ -240,12 +240,20 @@ def write_start(directory: Path, manifest: Mapping[str, Any], keys: Iterable[Que
 
     `calls` lists when and with which versions the run was worked on.
     """
-    if not (directory / QUESTIONS).is_file():
-        write_atomically(directory / QUESTIONS, "".join(to_line(asdict(key)) for key in keys))
+    lines = "".join(to_line(asdict(key)) for key in keys)
+    if not _holds(directory / QUESTIONS, lines):
+        write_atomically(directory / QUESTIONS, lines)
     call = {name: manifest[name] for name in ("started", "versions", "git")}
     path = directory / MANIFEST
     earlier = read_object(path) if path.is_file() else dict(manifest)
     write_json(path, {**earlier, "calls": [*earlier.get("calls", ()), call]})
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def finish_manifest(directory: Path, images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

@@ -144,3 +144,11 @@ def test_split_choice(tmp_path: Path) -> None:
 def test_the_hash_follows_the_text(tmp_path: Path) -> None:
     first = load_card(write(tmp_path, MINIMAL)).sha256
     assert load_card(write(tmp_path, MINIMAL + "title: x\n")).sha256 != first
+
+
+def test_a_bare_no_in_a_card_is_explained(tmp_path: Path) -> None:
+    """YAML reads the field name `No` of Scale-VQA files as false."""
+    card = tmp_path / "card.yaml"
+    card.write_text("name: mine\nfields: {id: No, text: question}\n")
+    with pytest.raises(DataError, match=r"fields\.id: YAML reads a bare No.*quotes"):
+        load_card(card)

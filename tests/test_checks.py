@@ -251,3 +251,18 @@ def test_a_request_that_is_wrong_exits_with_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--data-dir" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_card_that_names_the_wrong_fields_is_found(tmp_path: Path) -> None:
+    save(tmp_path, "test.json", [row(1), row(2)])
+    card = tmp_path / "card.yaml"
+    card.write_text(
+        "name: mine\nsource: {directory: .}\nsplits: {test: {files: [test.json]}}\n"
+        "fields: {id: 'No', text: question, options: options, answer: answer,\n"
+        "  slide: extra_info.slide, views: {low: image_path.low}}\n"
+    )
+    report = check_benchmark(card)
+    assert kinds(report) == {"no image": "error", "no slide": "warning"}
+    assert any("image_path.low" in finding.message for finding in report.findings)
+    assert any("extra_info.slide" in finding.message for finding in report.findings)
+    assert report.failed

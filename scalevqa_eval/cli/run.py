@@ -34,7 +34,9 @@ def run(
     dimension: Annotated[
         list[str] | None, typer.Option(help="Only this dimension. Repeat for several.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N questions (of --dimension).")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory of question files and images.")
     ] = None,
@@ -84,6 +86,7 @@ def run(
     from scalevqa_eval.benchmark import load_benchmark
     from scalevqa_eval.blocking import run_blocking
     from scalevqa_eval.cli import progress
+    from scalevqa_eval.preflight import without_images
     from scalevqa_eval.prompts import Sampling
     from scalevqa_eval.runner import evaluate
 
@@ -97,9 +100,10 @@ def run(
     if base_url is not None:
         options["base_url"] = base_url
     loaded = load_benchmark(
-        benchmark, split=split, data_dir=data_dir, hub_id=hub_id, revision=revision, limit=limit
-    )
-    loaded = only_dimensions(loaded, dimension)
+        benchmark, split=split, data_dir=data_dir, hub_id=hub_id, revision=revision,
+        limit=None if dimension else limit,
+    )  # fmt: skip
+    loaded = only_dimensions(loaded, dimension, limit)
     train = load_benchmark(train_file) if train_file else None
     opened = open_model(model, options, workers if engine == "ray" else None)
     sampling = Sampling(
@@ -108,6 +112,8 @@ def run(
     )  # fmt: skip
     try:
         with progress.shown(f"{opened.name} on {loaded.name} {loaded.split}") as show:
+            if lacking := without_images(loaded):
+                show.warn(lacking)
             evaluation = evaluate(
                 opened,
                 loaded,
@@ -182,8 +188,10 @@ def engine_options(pairs: list[str] | None) -> dict[str, Any]:
     return options
 
 
-def only_dimensions(benchmark: Benchmark, names: list[str] | None) -> Benchmark:
-    """The benchmark with the questions of some dimensions alone."""
+def only_dimensions(
+    benchmark: Benchmark, names: list[str] | None, limit: int | None = None
+) -> Benchmark:
+    """The benchmark with the questions of some dimensions alone, the first `limit` of those."""
     from dataclasses import replace
 
     if not names:
@@ -192,6 +200,7 @@ def only_dimensions(benchmark: Benchmark, names: list[str] | None) -> Benchmark:
     for name in names:
         if name not in there:
             raise UsageError(f"no dimension {name!r}; there are {', '.join(sorted(there))}")
-    kept = tuple(q for q in benchmark.questions if q.dimension in names)
-    order = tuple(name for name in benchmark.dimensions if name in names)
+    kept = tuple(q for q in benchmark.questions if q.dimension in names)[:limit]
+    left = {question.dimension for question in kept}
+    order = tuple(name for name in benchmark.dimensions if name in left)
     return replace(benchmark, questions=kept, dimensions=order)
