@@ -12,10 +12,15 @@ from scalevqa_eval import __version__
 from scalevqa_eval.errors import UsageError
 from scalevqa_train import preflight
 from scalevqa_train.checkpoints import last_whole
-from scalevqa_train.grpo import check_same_run, environment, resume_settings, write_record
 from scalevqa_train.launch import locked, run_trainer
 from scalevqa_train.prepare import read_about
 from scalevqa_train.progress import next_metrics_file, reporter
+from scalevqa_train.run_directory import (
+    check_same_run,
+    environment,
+    resume_settings,
+    write_record,
+)
 from scalevqa_train.settings import (
     SFT,
     Preset,

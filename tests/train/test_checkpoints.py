@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scalevqa_eval.errors import RunLocked, UsageError
 from scalevqa_train.checkpoints import defects, find_checkpoints, last_whole
-from scalevqa_train.grpo import check_same_run, resume_settings, write_record
 from scalevqa_train.launch import explain, locked
+from scalevqa_train.run_directory import check_same_run, resume_settings, write_record
 
 
 def write_checkpoint(folder: Path, step: int, ranks: int = 2, grpo: bool = True) -> Path:

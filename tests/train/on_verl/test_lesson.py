@@ -26,7 +26,7 @@ import pytest
 from scalevqa_train.checkpoints import find_checkpoints, last_whole
 from scalevqa_train.progress import REWARD, read_steps
 
-STEPS, SAVED_EVERY = 40, 10
+STEPS, SAVED_EVERY = 50, 10
 SFT_STEPS = 120
 # Mean loss a token of the SFT targets while letters are still guessed (ln 4 over 11 to 12 tokens).
 # Well below it the model has begun to look.
@@ -38,7 +38,7 @@ SMALL = (
     *("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=80",),
     *("actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=80",),
     *("actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=80",),
-    *("actor_rollout_ref.actor.optim.lr=5e-4", "trainer.total_epochs=1000"),
+    *("actor_rollout_ref.actor.optim.lr=3e-4", "trainer.total_epochs=1000"),
     *(f"trainer.total_training_steps={STEPS}", f"trainer.save_freq={SAVED_EVERY}"),
     *("trainer.test_freq=10", "actor_rollout_ref.rollout.val_kwargs.do_sample=true"),
     "actor_rollout_ref.rollout.val_kwargs.temperature=1.0",
@@ -89,12 +89,16 @@ class Lesson:
         return self.command("train", "grpo", *places, *SMALL, *more)
 
     def score(self, model: str, condition: str) -> tuple[float, tuple[float, float]]:
-        """Accuracy on the held-out slides and its interval, by the harness."""
+        """Accuracy of sampled replies on the held-out slides and its interval, by the harness.
+
+        Sampled, because that is what GRPO trains: greedy replies hide how sure a model is.
+        """
         output = self.folder / "runs" / f"{model}-{condition}"
         self.run(
             *("run", "--model", f"hf/{model}", "--benchmark", str(self.questions)),
             *("--condition", condition, "--prompt", str(self.folder / "lesson" / "prompt.txt")),
-            *("--output", str(output), "--max-tokens", "16", "-O", "dtype=float32"),
+            *("--output", str(output), "--max-tokens", "16", "--temperature", "1"),
+            *("-O", "dtype=float32"),
         )
         (summary,) = output.rglob("summary.json")
         found = json.loads(summary.read_text())
@@ -216,7 +220,8 @@ def test_the_merged_model_looks_at_the_images(lesson: Lesson) -> None:
         assert (lesson.folder / "trained" / name).is_file()
     _, start = lesson.score("start", "full")
     full, trained = lesson.score("trained", "full")
-    blind, _ = lesson.score("trained", "no-images")
     assert full > start[1], (full, start)
-    assert trained[0] > blind
-    assert 0.1 <= blind <= 0.4
+    for condition in ("no-images", "blank-images"):
+        blind, _ = lesson.score("trained", condition)
+        assert blind < trained[0], (condition, blind, trained)
+        assert blind <= 0.4
