@@ -14,18 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scalevqa_eval.errors import MissingExtra, ModelError, ScaleVQAError, UsageError
-from scalevqa_eval.models.protocol import (
-    Capabilities,
-    Reply,
-    StartableModel,
-    TrainableModel,
-)
-from scalevqa_eval.models.registry import load_model
+from scalevqa_eval.errors import MissingExtra, ModelError, UsageError
+from scalevqa_eval.models.protocol import Reply
+from scalevqa_eval.models.ray_worker import Described, EngineWorker, Failure
 from scalevqa_eval.prompts import ImagePart, Prompt
 
 _RESTARTS = 3  # of one worker
 _LOSSES = 3  # a prompt during which so many workers died is not tried again
+_PLACEMENT = 600.0  # seconds for Ray to start the workers and for them to import their engine
 _REMEMBERED = 10_000  # image sets whose worker is remembered
 
 
@@ -67,17 +63,29 @@ def load_pool(
             ray.init(where, log_to_driver=False, logging_level="ERROR", **local)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"cannot use Ray at {where}: {error}") from error
+    actors: list[Any] = []
     try:
         gpus = _share(name, options, workers, gpus_per_worker, ray.cluster_resources())
-        actor = ray.remote(_Worker).options(
+        actor = ray.remote(EngineWorker).options(
             num_cpus=1, num_gpus=gpus, max_restarts=_RESTARTS, max_concurrency=1000
         )
         actors = [actor.remote(name, options) for _ in range(workers)]
-        described = ray.get([each.describe.remote() for each in actors])
+        asked = [each.describe.remote() for each in actors]
+        placed, waiting = ray.wait(asked, num_returns=workers, timeout=_PLACEMENT)
+        if waiting:
+            free = ray.available_resources()
+            raise UsageError(
+                f"Ray placed {len(placed)} of {workers} workers in {_PLACEMENT:g} s; each needs a "
+                f"CPU and {gpus:g} GPU(s), and free are {free.get('CPU', 0):g} and "
+                f"{free.get('GPU', 0):g}: take fewer workers, or wait until the cluster is free"
+            )
+        described = ray.get(asked)
         failed = [found for found in described if isinstance(found, str)]
         if failed:
             raise UsageError(failed[0])
     except BaseException:
+        for each in actors:
+            ray.kill(each)
         if ours:
             ray.shutdown()
         raise
@@ -112,71 +120,6 @@ def _share(
     return gpus
 
 
-@dataclass(frozen=True, slots=True)
-class _Described:
-    name: str
-    identity: Mapping[str, Any]
-    capabilities: Capabilities
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """A ModelError as plain data, for the way between processes."""
-
-    message: str
-    flags: Mapping[str, Any]
-
-
-class _Worker:
-    """What runs in a Ray actor: one model, asked by many calls at once."""
-
-    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
-        self._name, self._options = name, options
-        self._model: Any = None
-
-    def _open(self) -> Any:
-        if self._model is None:
-            self._model = load_model(self._name, **self._options)
-        return self._model
-
-    async def describe(self) -> _Described | str:
-        """The model, or why it cannot be loaded."""
-        try:
-            model = self._open()
-        except ScaleVQAError as error:
-            return str(error)
-        if isinstance(model, TrainableModel):
-            return f"{model.name} learns in this process: leave out --engine ray"
-        return _Described(model.name, dict(model.identity), model.capabilities)
-
-    async def start(self) -> _Failure | None:
-        try:
-            model = self._open()
-            if isinstance(model, StartableModel):
-                await model.start()
-        except ScaleVQAError as error:
-            return _failure(error)
-        return None
-
-    async def reply(self, prompt: Prompt) -> Reply | _Failure:
-        try:
-            reply: Reply = await self._open().reply(prompt)
-        except ScaleVQAError as error:
-            return _failure(error)
-        return reply
-
-    async def close(self) -> None:
-        if self._model is not None:
-            await self._model.aclose()
-
-
-def _failure(error: ScaleVQAError) -> _Failure:
-    flags = ("retryable", "rate_limited", "retry_after", "fatal")
-    if isinstance(error, ModelError):
-        return _Failure(str(error), {flag: getattr(error, flag) for flag in flags})
-    return _Failure(str(error), {"fatal": True})
-
-
 @dataclass(slots=True, eq=False)
 class _Place:
     """One actor as the pool sees it."""
@@ -185,6 +128,7 @@ class _Place:
     busy: int = 0
     up: bool = True
     gone: bool = False
+    reviving: asyncio.Task[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +144,7 @@ class _Bytes:
 class PoolModel:
     """Workers as one model. Use `load_pool`."""
 
-    def __init__(self, actors: list[Any], described: _Described, ours: bool) -> None:
+    def __init__(self, actors: list[Any], described: Described, ours: bool) -> None:
         self.name = described.name
         self.identity = described.identity
         self.capabilities = replace(
@@ -209,7 +153,6 @@ class PoolModel:
         )
         self._places = [_Place(actor) for actor in actors]
         self._sets: OrderedDict[tuple[str, ...], _Place] = OrderedDict()
-        self._reviving: set[asyncio.Task[None]] = set()
         self._ours = ours
 
     async def start(self) -> None:
@@ -237,7 +180,7 @@ class PoolModel:
                 raise ModelError(f"Ray: {type(error).__name__}: {reason}") from error
             finally:
                 place.busy -= 1
-            if isinstance(answer, _Failure):
+            if isinstance(answer, Failure):
                 raise ModelError(answer.message, **answer.flags)
             return answer  # type: ignore[no-any-return]
         raise ModelError(f"{_LOSSES} Ray workers in a row died while they had this prompt")
@@ -246,8 +189,9 @@ class PoolModel:
         """Close the engines, end the workers, and Ray if the pool started it."""
         import ray
 
-        for task in self._reviving:
-            task.cancel()
+        for place in self._places:
+            if place.reviving is not None and not place.reviving.get_loop().is_closed():
+                place.reviving.get_loop().call_soon_threadsafe(place.reviving.cancel)
         closing = [place.actor.close.remote() for place in self._places if place.up]
         await asyncio.gather(*closing, return_exceptions=True)
         for place in self._places:
@@ -257,6 +201,9 @@ class PoolModel:
 
     async def _place_for(self, prompt: Prompt) -> _Place:
         """Questions about one image set go to one worker, new sets to the least busy one."""
+        for down in self._places:
+            if not (down.up or down.gone):
+                self._lost(down)
         while not any(place.up for place in self._places):
             if all(place.gone for place in self._places):
                 raise ModelError("all Ray workers died", fatal=True)
@@ -274,11 +221,10 @@ class PoolModel:
 
     def _lost(self, place: _Place) -> None:
         """Ask nothing more of a dead worker until Ray has started it again."""
-        if place.up:
-            place.up = False
-            task = asyncio.get_running_loop().create_task(self._revive(place))
-            self._reviving.add(task)
-            task.add_done_callback(self._reviving.discard)
+        place.up = False
+        # A task of a loop that has ended meanwhile is done without having revived anything.
+        if place.reviving is None or place.reviving.done():
+            place.reviving = asyncio.get_running_loop().create_task(self._revive(place))
 
     async def _revive(self, place: _Place) -> None:
         from ray.exceptions import ActorDiedError, RayActorError

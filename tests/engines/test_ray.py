@@ -17,16 +17,34 @@ from scalevqa_eval.models.ray_pool import load_pool
 from scalevqa_eval.prompts import Sampling
 from scalevqa_eval.runner import evaluate
 
-WORKER = "ray::_Worker"
+WORKER = "ray::EngineWorker"
+
+
+def test_ray_starts_and_ends_with_the_pool() -> None:
+    import ray
+
+    assert not ray.is_initialized()
+    model = load_pool("baseline/random", {"seed": 3}, 1, address="local")
+    children = find(os.getpid(), "ray")
+    assert children
+    (reply,) = ask_all(model, [make_prompt(1)])
+    assert reply.text
+    close(model)
+    assert not ray.is_initialized()
+    assert wait_until(lambda: not any(map(alive, children)))
 
 
 @pytest.fixture(scope="module")
 def pool(qwen: str) -> Iterator[Any]:
-    model = load_pool(f"hf/{qwen}", {"batch_size": 4}, 2, address="local")
+    """Two workers on a cluster that is there already, with room for more."""
+    import ray
+
+    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    model = load_pool(f"hf/{qwen}", {"batch_size": 4}, 2)
     yield model
-    children = find(os.getpid(), "ray")
     close(model)
-    assert wait_until(lambda: not any(map(alive, children)))
+    assert ray.is_initialized()
+    ray.shutdown()
 
 
 def test_the_pool_is_the_model_to_a_run(
@@ -90,11 +108,13 @@ def test_questions_of_a_killed_worker_are_answered_by_the_other(pool: Any, tmp_p
     assert wait_until(lambda: all(place.up for place in pool._places) or not ask_all(pool, prompts))
 
 
-def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded(pool: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no model directory"):
-        load_pool(f"hf/{tmp_path}/nothing", {}, 2)
+        load_pool(f"hf/{tmp_path}/nothing", {}, 1)
+    with pytest.raises(UsageError, match="leave out --engine ray"):
+        load_pool("baseline/pixels", {}, 1)
 
 
-def test_more_gpus_than_there_are(qwen: str) -> None:
-    with pytest.raises(UsageError, match="2 workers with 1 GPU"):
+def test_more_gpus_than_there_are(pool: Any, qwen: str) -> None:
+    with pytest.raises(UsageError, match=r"2 workers with 1 GPU.*Ray has 0"):
         load_pool(f"hf/{qwen}", {}, 2, gpus_per_worker=1)
