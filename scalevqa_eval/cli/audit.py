@@ -42,6 +42,31 @@ def audit(
     margin: Annotated[
         float, typer.Option(help="How far above chance is still clean, as a fraction.")
     ] = 0.05,
+    adversary: Annotated[
+        list[str] | None,
+        typer.Option(help="Language model asked without images: engine/model. Repeatable."),
+    ] = None,
+    visual: Annotated[
+        list[str] | None,
+        typer.Option(help="Vision model asked with views left out, blank or wrong. Repeatable."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Server for --adversary and --visual.")
+    ] = None,
+    engine_option: Annotated[
+        list[str] | None,
+        typer.Option("--engine-option", "-O", help="KEY=VALUE for their engine. Repeatable."),
+    ] = None,
+    max_concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Prompts under way at once.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before models are paid for.")
+    ] = False,
+    repair: Annotated[
+        str | None,
+        typer.Option(help="prune or blocks: write a repaired question file and judge it."),
+    ] = None,
     fail_on: Annotated[
         str | None, typer.Option(help="leaky or undecided: exit 1 for this verdict (or worse).")
     ] = None,
@@ -51,12 +76,14 @@ def audit(
 ) -> None:
     """Find out whether a benchmark can be answered without looking at its images.
 
-    Needs no network, no key and no GPU.
+    Needs no network, no key and no GPU, unless --adversary or --visual names a model.
     """
     if fail_on not in (None, "leaky", "undecided"):
         raise UsageError(f"--fail-on is leaky or undecided, not {fail_on!r}")
     if train is not None and external is not None:
         raise UsageError("give --train FILE or --external SPLIT, not both")
+    if repair not in (None, "prune", "blocks"):
+        raise UsageError(f"--repair is prune or blocks, not {repair!r}")
 
     from rich.console import Console
 
@@ -65,9 +92,15 @@ def audit(
     from scalevqa_eval.audit.loading import read_for_audit
     from scalevqa_eval.audit.output import save
     from scalevqa_eval.audit.terminal import show
+    from scalevqa_eval.cli import audit_models
 
+    models = audit_models.Models(
+        adversary or [], visual or [], base_url, engine_option, max_concurrency, seed
+    )
     loaded, findings = read_for_audit(benchmark, split, data_dir)
     other = _training_split(loaded, train, external)
+    directory = output or Path("audits") / directory_name(loaded)
+    models.confirm(loaded, ask=not yes)
     with ticking() as tick:
         splits, unread = other_splits(loaded, other)
         findings = (*findings, *unread, *examine(loaded, splits, tick=tick))
@@ -81,8 +114,12 @@ def audit(
             findings=findings,
             progress=tick,
         )
-    written = save(report, output or Path("audits") / directory_name(loaded), loaded.questions)
+    report = models.ask(report, loaded, directory)
+    if repair is not None:
+        report = _repaired(repair, report, benchmark, split, data_dir, other, directory)
+    written = save(report, directory, loaded.questions)
     show(Console(highlight=False, width=None), report)
+    audit_models.show_sections(report)
     typer.echo(str(written))
     finish(report, fail_on)
 
@@ -99,6 +136,34 @@ def _training_split(
     if loaded.load_split is None:
         raise UsageError(f"{loaded.name} has no other splits; use --train FILE")
     return loaded.load_split(external)
+
+
+def _repaired(
+    method: str,
+    report: AuditReport,
+    benchmark: str,
+    split: str | None,
+    data_dir: Path | None,
+    external: Benchmark | None,
+    directory: Path,
+) -> AuditReport:
+    from scalevqa_eval.audit.extend import with_section
+    from scalevqa_eval.audit.repair import repair
+    from scalevqa_eval.benchmark import read_benchmark
+
+    loaded = read_benchmark(benchmark, split, data_dir)
+    with ticking() as tick:
+        section = repair(
+            method,
+            loaded.benchmark,
+            directory / "repair",
+            external=external,
+            loaded=loaded,
+            seed=report.settings["seed"],
+            margin=report.settings["margin"],
+            tick=tick,
+        )
+    return with_section(report, "repair", section)
 
 
 def directory_name(loaded: Benchmark) -> str:

@@ -42,7 +42,6 @@ class _Setting:
     external: Benchmark | None
     seed: int
     margin: float
-    permutations: int
     tick: Callable[[str], None]
 
 
@@ -66,7 +65,6 @@ def repair(
     loaded: Loaded | None = None,
     seed: int = 0,
     margin: float = MARGIN,
-    permutations: int = 100,
     tick: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write a repaired question file and what goes with it into `directory`.
@@ -78,7 +76,7 @@ def repair(
     if method not in METHODS:
         raise UsageError(f"--repair is {' or '.join(METHODS)}, not {method!r}")
     setting = _Setting(
-        benchmark, take_in(benchmark.questions), external, seed, margin, permutations,
+        benchmark, take_in(benchmark.questions), external, seed, margin,
         tick or (lambda _: None),
     )  # fmt: skip
     with threadpool_limits(limits=1):  # as in an audit: the same bits on any number of cores
@@ -146,7 +144,7 @@ def _prune(setting: _Setting) -> _Result:
     first, last = pruned.rounds[0], pruned.rounds[-1]
     lines = [
         f"{len(kept)} of {len(questions)} questions remain after {len(pruned.rounds)} rounds; "
-        f"with the first round's accuracy at most {pruned.cap} could.",
+        f"against the first round's adversaries, unchanged, at most {pruned.cap} could.",
         *(
             f"adversary {name}: {first.accuracy[name]:.3f} before, {last.accuracy[name]:.3f} "
             f"after (target {pruned.chance:.3f})"

@@ -16,7 +16,7 @@ from scalevqa_eval.questions import Benchmark, Question
 from scalevqa_eval.statistics import chance_test, cluster_interval
 
 Status = Literal["repaired", "not repaired", "not shown"]
-_FOLDS = 4
+_FOLDS = 3
 Tick = Callable[[str], None]
 
 

@@ -3,7 +3,8 @@
 Each round both adversaries are trained anew on what is left (cross-validated by slide, other
 folds in each round) and the most leaky of the questions that they have right are removed. Never
 all of them: where a blind reader is always wrong, avoiding its picks is a shortcut. The target is
-an accuracy of 1/K; so of n questions with accuracy a, at most n (1 - a) K / (K - 1) can remain.
+an accuracy of 1/K; so of n questions that one and the same adversary answers with accuracy a, at
+most n (1 - a) K / (K - 1) can remain. Adversaries trained on less are weaker, so that more may.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ADVERSARIES: dict[str, tuple[str, ...]] = {
     "shape": ("structure", "sibling-cues"),
 }
 _STEP = 0.10  # of what is left, in one round
+_PART = 0.6  # of the hits above chance: adversaries that learn from less find less
 _ROUNDS = 60
 _FEWEST = 24
 _SEEDS = 2  # assignments to folds a round, averaged
@@ -87,7 +89,7 @@ def prune(
             f"prune: {len(left)} left, "
             + ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
         )
-        count = min(math.ceil(excess), math.ceil(_STEP * len(left))) if excess > 0 else 0
+        count = min(math.ceil(_PART * excess), math.ceil(_STEP * len(left))) if excess > 0 else 0
         rounds.append(Round(len(left), accuracy, count))
         if not count:
             reached = True

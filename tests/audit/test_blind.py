@@ -1,0 +1,149 @@
+"""Blind models in an audit: what they are asked, and what is made of their answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loopback import Server
+from loopback_formats import Seen
+from small import Scripted, tagged
+from small import benchmark as small_benchmark
+from typer.testing import CliRunner
+
+from scalevqa_eval.audit.blind import plan, run_blind
+from scalevqa_eval.audit.models import estimate
+from scalevqa_eval.audit.planted import plant
+from scalevqa_eval.cli import app
+from scalevqa_eval.models import Capabilities, load_model
+from scalevqa_eval.prompts import Prompt
+from scalevqa_eval.questions import Benchmark
+
+PHRASE = "when seen as a whole"
+
+
+def clusters(benchmark: Benchmark) -> dict[str, str]:
+    return {q.id: str(q.slide) for q in benchmark.questions}
+
+
+def knows(seen: Seen) -> str:
+    """The option with the phrase; asked for a wrong one, another."""
+    options = dict(re.findall(r"(?m)^\(([A-Z])\) (.*)$", seen.text))
+    marked = [letter for letter, text in options.items() if PHRASE in text]
+    others = [letter for letter in options if letter not in marked]
+    wanted = others[0] if "surely WRONG" in seen.system else marked[0]
+    return f"<think>by the words</think> <answer>{wanted}</answer>"
+
+
+def test_a_server_that_knows_a_phrase_is_above_chance(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = knows
+    leaky = plant("phrase", 60, strength=0.5)
+    model = load_model("openai/any", base_url=server.openai_url)
+    found = run_blind([model], leaky, clusters(leaky), output=tmp_path)
+    assert len(found.section["results"]) == 4  # two modes, two conditions; no images are there
+    for row in found.section["results"]:
+        assert row["call"] == "above"
+        assert row["answered"] == row["n"] == 60
+        assert sum(part["n"] for part in row["by_dimension"].values()) == 60
+    assert len({(row["mode"], row["condition"]) for row in found.section["results"]}) == 4
+    assert found.section["agreement"][0]["agree"] == 60
+    assert found.section["agreement"][0]["kappa"] == 1.0
+    right = found.section["results"][0]["correct"]
+    assert found.section["all_right"] == right
+    assert found.section["none_right"] == 60 - right
+    assert found.section["elimination"][0]["accuracy"] > 0.75
+    assert len(found.reasons) == 4
+    assert {bool(seen.images) for seen in server.seen} == {False}
+    assert len({seen.system for seen in server.seen}) == 3
+    # Options alone: no question text is sent.
+    assert any("Which of these fits" not in seen.text for seen in server.seen)
+    asked = server.count
+    run_blind([model], leaky, clusters(leaky), output=tmp_path)
+    assert server.count == asked  # the same call continues, and asks nothing twice
+
+
+def test_avoiding_the_right_option_is_seen_too(tmp_path: Path) -> None:
+    benchmark = plant("none", 80)
+    answers = {(q.text, tuple(q.options.values())): q.answer for q in benchmark.questions}
+    by_options = {key[1]: answer for key, answer in answers.items()}
+
+    def wrong(prompt: Prompt) -> Any:
+        right = by_options[tuple(prompt.options.values())]
+        return tagged(next(letter for letter in prompt.options if letter != right))
+
+    model = Scripted(wrong, Capabilities(max_images=0, concurrency=4, cacheable=False))
+    found = run_blind([model], benchmark, clusters(benchmark), output=tmp_path)
+    assert {row["call"] for row in found.section["results"]} == {"below"}
+    assert {finding.kind for finding in found.findings} == {"blind-below-chance"}
+    assert found.reasons == ()
+    assert found.section["elimination"][0]["accuracy"] == 1.0
+    assert found.section["none_right"] == 80
+
+
+def test_refusals_are_not_taken_for_avoiding(tmp_path: Path) -> None:
+    benchmark = plant("none", 80)
+    model = Scripted(lambda prompt: tagged("no idea"), Capabilities(max_images=0, cacheable=False))
+    told: list[str] = []
+    found = run_blind(
+        [model], benchmark, clusters(benchmark), output=tmp_path, warn=told.append
+    )  # fmt: skip
+    assert len(told) == 5
+    assert {row["call"] for row in found.section["results"]} == {"not shown"}
+    assert {row["answered"] for row in found.section["results"]} == {0}
+    assert found.section["elimination"][0]["n"] == 0
+
+
+def test_images_without_the_question_are_asked_where_images_are(tmp_path: Path) -> None:
+    benchmark = small_benchmark(tmp_path)
+    assert "no-question" in [one.condition for one in plan(benchmark, True)]
+    assert "no-question" not in [one.condition for one in plan(benchmark, False)]
+    assert "no-question" not in [one.condition for one in plan(plant("none", 12), True)]
+
+
+def test_the_estimate_counts_requests_tokens_and_dollars() -> None:
+    benchmark = plant("none", 100)
+    asked = plan(benchmark, False)
+    known = estimate("openai/gpt-4.1", benchmark, asked)
+    assert known.requests == 500
+    assert known.output_tokens == 150_000
+    assert known.dollars == pytest.approx((known.input_tokens * 2 + 150_000 * 8) / 1e6)
+    assert "about $" in str(known)
+    assert estimate("openai/none-such", benchmark, asked).dollars is None
+    assert estimate("baseline/longest", benchmark, asked).dollars == 0.0
+
+
+def test_the_command_asks_and_shows(tmp_path: Path, server: Server) -> None:
+    server.answer = knows
+    rows = [
+        {"No": i, "question": q.text, "options": dict(q.options), "answer": q.answer,
+         "image_path": {}, "extra_info": {"wsi_name": q.slide, "question_type": "type_A"}}
+        for i, q in enumerate(plant("phrase", 48, strength=0.6).questions)
+    ]  # fmt: skip
+    (tmp_path / "q.json").write_text(json.dumps(rows))
+    done = CliRunner().invoke(
+        app,
+        ["audit", str(tmp_path / "q.json"), "--permutations", "2", "--seeds", "1",
+         "--adversary", "openai/any", "--base-url", server.openai_url,
+         "--output", str(tmp_path / "out")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "240 requests" in done.stderr
+    assert "price unknown" in done.stderr
+    assert "openai/any, told to guess, no-images:" in done.stdout
+    audit = json.loads((tmp_path / "out/audit.json").read_text())
+    assert audit["verdict"] == "leaky"
+    assert any("openai/any" in reason for reason in audit["reasons"])
+    page = (tmp_path / "out/audit.html").read_text()
+    assert "Language models that saw no images" in page
+    assert "openai/any" in (tmp_path / "out/datasheet.md").read_text()
+
+
+def test_options_for_models_need_a_model(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["audit", "demo", "--base-url", "http://127.0.0.1:1"])
+    assert done.exit_code != 0
+    assert "--adversary or --visual" in str(done.exception)
