@@ -8,6 +8,7 @@ a notebook's own running loop is no obstacle.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -16,6 +17,23 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_orphans: list[asyncio.AbstractEventLoop] = []
+
+
+def _forget_loop() -> None:
+    """A forked child inherits the loop but not the thread that runs it: it gets a loop of its own.
+
+    The old one is kept from being collected, as its sockets belong to the parent.
+    """
+    global _lock, _loop
+    _lock = threading.Lock()
+    if _loop is not None:
+        _orphans.append(_loop)
+        _loop = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_loop)
 
 
 def _background_loop() -> asyncio.AbstractEventLoop:

@@ -4,7 +4,7 @@ ScaleVQAError            anything below; `str(error)` is one or two plain lines 
 ├── UsageError           the request was wrong: the message says what to type instead (exit 2)
 │   ├── MissingExtra     an optional dependency is not installed
 │   └── DataError        a dataset, card, image or run directory cannot be used as it is
-├── RunLocked            another process writes the same run directory (exit 2)
+├── RunLocked            another process writes the same run directory (exit 1)
 └── ModelError           a model gave no reply; the runner decides about a retry
 """
 

@@ -39,6 +39,7 @@ class Plan:
     kept: dict[str, Record] = field(default_factory=dict)
     failed: dict[str, Record] = field(default_factory=dict)
     failed_before: set[str] = field(default_factory=set)
+    asked: int = 0
     images: dict[str, dict[str, str]] = field(default_factory=dict)
     writer: runs.RecordWriter | None = None
 
@@ -135,6 +136,7 @@ class Execution:
             await self.one(plan, question, throttle)
 
     async def one(self, plan: Plan, question: Question, throttle: Throttle) -> None:
+        plan.asked += 1
         prompt = self.prompt(plan, question)
         known = self.replies.get(self.model, prompt)
         if known is not None:
@@ -200,7 +202,7 @@ class Execution:
                 records,
                 manifest=plan.manifest,
                 dimensions=self.benchmark.dimensions,
-                seconds=seconds,
+                seconds=_earlier_seconds(plan) + (seconds if plan.asked else 0.0),
             )
             manifest = runs.finish_manifest(plan.directory, plan.images)
             runs.write_json(plan.directory / runs.SUMMARY, summary)
@@ -261,6 +263,15 @@ def _rescored(question: Question, record: Record) -> Record:
         method=scored.method,
         measures=scored.measures,
     )
+
+
+def _earlier_seconds(plan: Plan) -> float:
+    """What earlier calls took, by their summary; a call that was killed left none."""
+    try:
+        seconds = runs.read_object(plan.directory / runs.SUMMARY).get("seconds")
+    except ScaleVQAError:
+        return 0.0
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def warn_of(condition: str, summary: Mapping[str, Any], tell: Callable[[str], None]) -> None:

@@ -58,3 +58,12 @@ def test_a_damaged_list_of_questions_is_written_anew(tmp_path: Path) -> None:
     (path / "questions.jsonl").write_text("{\n")
     evaluate(always("A"), data, output=tmp_path / "runs")
     assert len(open_run(path).questions) == 12
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_calls(tmp_path: Path) -> None:
+    from small import always
+
+    data = benchmark(tmp_path / "images")
+    first = evaluate(always("A"), data, output=tmp_path / "runs")
+    again = evaluate(always("A"), data, output=tmp_path / "runs")
+    assert again.summary["seconds"] == first.summary["seconds"] > 0

@@ -41,7 +41,14 @@ def _loader(engine: str) -> Callable[..., Model]:
         return loader
     points = _third_party()
     if engine in points:
-        return points[engine].load()  # type: ignore[no-any-return]
+        try:
+            return points[engine].load()  # type: ignore[no-any-return]
+        except Exception as error:
+            kind, place = type(error).__name__, points[engine].value
+            raise UsageError(
+                f"engine {engine!r} of another package cannot be loaded from {place} "
+                f"({kind}: {error})"
+            ) from error
     near = difflib.get_close_matches(engine, engine_names(), 1)
     hint = f"did you mean {near[0]}/…?" if near else f"engines: {', '.join(engine_names())}"
     raise UsageError(f"no engine {engine!r}: {hint}")

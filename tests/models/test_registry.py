@@ -75,6 +75,13 @@ def test_options_of_another_package_are_checked(words: Path) -> None:
         load_model("words/most", ties="last")
 
 
+def test_a_broken_package_is_named(words: Path) -> None:
+    (file,) = words.rglob("entry_points.txt")
+    file.write_text(file.read_text() + "broken = nosuch_module:load\n")
+    with pytest.raises(UsageError, match="'broken' of another package.*nosuch_module"):
+        load_model("broken/x")
+
+
 def test_no_package_takes_the_place_of_a_built_in_engine(words: Path, keys: str) -> None:
     assert type(load_model("openai/any")).__module__ == "scalevqa_eval.models.openai"
 
