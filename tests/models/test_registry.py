@@ -78,7 +78,7 @@ def test_options_of_another_package_are_checked(words: Path) -> None:
 def test_a_broken_package_is_named(words: Path) -> None:
     (file,) = words.rglob("entry_points.txt")
     file.write_text(file.read_text() + "broken = nosuch_module:load\n")
-    with pytest.raises(UsageError, match="'broken' of another package.*nosuch_module"):
+    with pytest.raises(UsageError, match=r"'broken' of another package.*nosuch_module"):
         load_model("broken/x")
 
 
