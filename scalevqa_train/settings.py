@@ -133,7 +133,9 @@ def quote(value: Any) -> str:
         return "[" + ",".join(quote(item) for item in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{quote(item)}" for key, item in value.items()) + "}"
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'") if "'" in str(value) else str(value)
+    # Hydra reads a backslash as one, except before a quote.
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
+    text = re.sub(r"(\\+)\Z", r"\1\1", text)
     return f"'{text}'"
 
 
