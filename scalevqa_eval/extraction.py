@@ -22,7 +22,8 @@ from scalevqa_eval.extraction_bare import bare_letters, option_text
 from scalevqa_eval.extraction_json import answer_field, chosen, json_fields, read_json
 from scalevqa_eval.extraction_options import Options
 from scalevqa_eval.extraction_sentences import asserted
-from scalevqa_eval.extraction_statements import Statement, choice_in, statements
+from scalevqa_eval.extraction_statements import Statement, statements
+from scalevqa_eval.extraction_value import boxed, choice_in
 from scalevqa_eval.questions import LETTERS
 
 
@@ -112,8 +113,8 @@ def _read_turn(said: str, options: Options) -> Extraction:
 
 def _from_tag(content: str, options: Options) -> Extraction:
     value = plain.prose(plain.before_error(content))
-    boxed = words.BOXED.search(value)
-    letter = choice_in(boxed["value"] if boxed else value, options)
+    box = words.BOXED.search(value)
+    letter = choice_in(box["value"] if box else value, options)
     return Extraction(letter, "answer-tag" if letter else "answer-tag-unreadable")
 
 
@@ -123,6 +124,7 @@ def _from_tag(content: str, options: Options) -> Extraction:
 def _from_prose(text: str, options: Options) -> Extraction:
     found = [
         *json_fields(text, options),
+        *boxed(text, options),
         *statements(text, options),
         *bare_letters(text, options),
         *asserted(text, options),

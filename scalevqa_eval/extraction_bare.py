@@ -11,8 +11,8 @@ from scalevqa_eval.extraction_statements import Statement
 
 _LINE = re.compile(
     r"[\s\"'“‘«>•\-–—:|!]{0,6}[^\w\s\"'“(\[{<.,:;#\\/+=&-]{0,4}[\s:]{0,3}"
-    r"(?:(?:the |my )?(?:final |correct |best )?(?:option|opt|choice|answer|letter|assistant|选项|選項|选"
-    r"|選択肢|보기"
+    r"(?:(?:the |my )?(?:final |correct |best )?(?:option|opt|choice|answer|letter|assistant"
+    r"|选项|選項|选|選択肢|보기"
     r"|opción|réponse|antwort|opzione|opção)\s?[:.]?\s?)?[\"'“‘(\[{<【]{0,4}\s?"
     r"(?P<letter>[A-Za-z])(?![A-Za-z0-9_À-ɏ&+%°/^<=]|>\s?[A-Za-z]|['’][A-Za-z]|[-–][A-Za-z0-9])"
     r"(?P<closed>\s?[\"'”’)\]}>】]{0,4})",
@@ -24,7 +24,7 @@ _BARE_END = re.compile(
 _LABEL_END = re.compile(r"(?:[.:)\]]|\s?[-–—]\s|\s?:|,)")
 _LIST_LABEL = re.compile(
     r"(?:^|\n|[;,|%]\s?|\s"
-    r"|(?<=[)\]]))[\s\"'•\-–>]{0,4}(?P<open>[(\[]?)(?P<letter>[A-Za-z])(?P<close>[).:\]])(?=\s"
+    r"|(?<=[)\]]))[\s\"'•\-–>]{0,4}(?P<open>[(\[]?)(?P<letter>[A-Za-z])(?P<close>[).:\]]|\s[-–—])(?=\s"
     r"|\Z|\w|[(\[])"
 )
 
@@ -40,6 +40,7 @@ def bare_letters(text: str, options: Options) -> list[Statement]:
     alone = {_alone(line, options) for line in lines if len(line) < 80} - {None}
     many = len(alone) > 1
     last = _alone(lines[-1], options)
+    many = many and not (last and words.CORRECTION.search(text))
     if last:
         method = "ambiguous" if many else "letter"
         found.append(Statement(len(text), len(text), None if many else last, True, method))
@@ -125,13 +126,13 @@ def _lists(text: str, first: re.Match[str], options: Options, with_text: bool) -
     if with_text and options.letter(first["letter"]) != next(iter(sorted(options.texts))):
         return False
     opening = "(" if "(" in first.group() else ""
-    close = (first["closed"].strip() or text[first.end() : first.end() + 1])[:1]
+    close = (first["closed"].strip() or text[first.end() : first.end() + 2].strip())[:1]
     own = options.letter(first["letter"])
     for label in _LIST_LABEL.finditer(text, first.end()):
         other = options.letter(label["letter"])
         if other is None or other == own or label["letter"].isupper() != first["letter"].isupper():
             continue
-        if label["close"] != close or bool(label["open"]) != bool(opening):
+        if label["close"].strip() != close or bool(label["open"]) != bool(opening):
             continue
         listed = label.group().lstrip(" ")[:1] in "\n;,|%" or own == "A" or other == "B"
         if listed and not with_text:
@@ -188,6 +189,9 @@ _IS_TEXT = re.compile(
 )
 
 
+_YES_OR_NO = re.compile(r"\W{0,3}(yes|no|true|false)\s?(?:[,.;:!–—-])\s?(?=\w)", re.IGNORECASE)
+
+
 def option_text(text: str, options: Options) -> tuple[str | None, str] | None:
     """A reply, its last or its first line, or "this is ..." that is the text of one option."""
     lines = text.split("\n")
@@ -197,6 +201,10 @@ def option_text(text: str, options: Options) -> tuple[str | None, str] | None:
             others = {options.named(line) for line in lines if len(line) < 20_000} - {None, letter}
             if letter is None or others:
                 return None, "ambiguous"
+            return letter, "option-text"
+    if (head := _YES_OR_NO.match(text)) and not words.REFUSAL.search(text):
+        letter = options.named(head[1])
+        if letter and not any(_YES_OR_NO.match(line) for line in lines[1:]):
             return letter, "option-text"
     right = {options.named(one["text"]) for one in _TEXT_IS_RIGHT.finditer(text)} - {None}
     if len(right) == 1:

@@ -70,8 +70,13 @@ def contradicted(text: str, end: int, letter: str, options: Options) -> bool:
     return bool(re.match(r"[\s)\"”'.]*(?:\Z|[.;,)\n])", line[length : length + 40]))
 
 
+_BEFORE_SECOND = re.compile(
+    r"\A(?:[\s)\"”\]]{1,8}(?=[,/&;|]|and|or)|[\s(.…,—–-]{1,8}(?=(?:and|or) [^.\n]{0,30}(?:[.\n]|$)))"
+)
+
+
 def _is_many(rest: str, found: str, options: Options) -> bool:
-    match = words.SEVERAL.match(re.sub(r"\A[\s)\"”\]]+(?=[,/&;|]|and|or)", " ", rest))
+    match = words.SEVERAL.match(_BEFORE_SECOND.sub(" ", rest))
     if not match:
         return False
     second = match["second"]

@@ -8,42 +8,33 @@ from typing import Any
 
 from scalevqa_eval import extraction_text as plain
 from scalevqa_eval.extraction_options import Options
-from scalevqa_eval.extraction_statements import Statement, choice_in
+from scalevqa_eval.extraction_statements import Statement
+from scalevqa_eval.extraction_value import choice_in
 
 _FENCE = re.compile(r"```[ \t]{0,4}(?:json[c5]?|JSON)?[ \t]{0,4}\n?")
-_JSON_KEYS = (
-    "final_answer",
-    "finalanswer",
-    "final",
-    "answer",
-    "correct_answer",
-    "correct_option",
-    "correct_choice",
-    "selected_option",
-    "selected_answer",
-    "selected",
-    "answer_letter",
-    "answer_choice",
-    "choice",
-    "option",
-    "option_letter",
-    "letter",
-    "prediction",
-    "predicted_answer",
-    "best_option",
-    "best_answer",
-    "selection",
-    "ans",
-    "pick",
-    "result",
-    "response",
-    "output",
-    "答案",
-    "正确答案",
-    "最终答案",
-    "respuesta",
-    "antwort",
+# What the key of an answer says, the surest first; other words in the key only qualify it.
+_KEY_NOUNS = (
+    *("answer", "ans", "答案", "respuesta", "antwort"),
+    *("final", "choice", "selection", "selected", "chosen", "pick", "option", "letter"),
+    *("prediction", "predicted", "pred", "result", "response", "output", "label", "diagnosis"),
 )
+_KEY_QUALIFIERS = frozenset(
+    "my the your model correct best most likely single right best 正确 最终".split()
+)
+
+
+def _rank(key: str) -> int | None:
+    """How surely a key names the answer, 0 first; None if it names something else."""
+    parts = re.sub(r"(?<=[a-z])(?=[A-Z])|[\s_-]+", " ", key.strip()).casefold()
+    parts = re.sub(r"(正确|最终)(?=答案)", r"\1 ", parts)
+    said = parts.removeprefix("final answer").removeprefix("finalanswer").split()
+    final = said != parts.split()
+    if any(one not in _KEY_NOUNS and one not in _KEY_QUALIFIERS for one in said):
+        return None
+    ranks = [_KEY_NOUNS.index(one) + 1 for one in said if one in _KEY_NOUNS]
+    return 0 if final else min(ranks, default=None)
+
+
 _FIELD = re.compile(
     r"[\"'](?P<key>[^\"'\n]{1,30})[\"']\s{0,9}:\s{0,9}"
     r"(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|\[[^\[\]\n]{0,200}\]|null|[A-Za-z](?![A-Za-z]))"
@@ -72,14 +63,11 @@ def answer_field(data: Any, depth: int = 0) -> Any:
         return data if data and all(isinstance(item, str) for item in data) else None
     if not isinstance(data, dict):
         return data
-    fields = {
-        str(key).strip().lower().replace(" ", "_").replace("-", "_"): data[key] for key in data
-    }
-    for key in _JSON_KEYS:
-        if key in fields:
-            value = fields[key]
-            nested = isinstance(value, dict | list) and depth < 9
-            return answer_field(value, depth + 1) if nested else value
+    ranked = [(rank, key) for key in data if (rank := _rank(str(key))) is not None]
+    if ranked:
+        value = data[min(ranked, key=lambda one: one[0])[1]]
+        nested = isinstance(value, dict | list) and depth < 9
+        return answer_field(value, depth + 1) if nested else value
     for value in data.values():
         if isinstance(value, dict) and depth < 9:
             inner = answer_field(value, depth + 1)
@@ -104,7 +92,7 @@ def json_fields(text: str, options: Options) -> list[Statement]:
     """Answer fields of JSON that stands inside other text."""
     found = []
     for field in _FIELD.finditer(text):
-        if field["key"].strip().lower().replace(" ", "_") not in _JSON_KEYS:
+        if _rank(field["key"]) is None:
             continue
         raw = field["value"].strip("\"'")
         if plain.is_placeholder(raw) and len(raw) != 1:

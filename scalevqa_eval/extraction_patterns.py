@@ -25,7 +25,8 @@ _ADJECTIVE = (
 )
 _NOUN = (
     r"(?:answer|ans|choice|option|selection|pick|response|letter|solution|conclusion|verdict"
-    r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match|one)"
+    r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match|one|description|explanation|fit|classification"
+    r"|category|label)"
 )
 _FILLER = (
     r"(?:(?:the|option|choice|letter|answer|alternative|statement|therefore|thus|hence|clearly"
@@ -37,9 +38,9 @@ _FILLER = (
     r"(?![A-Za-z])[\s:,]{0,4}[\"'“‘(\[{]{0,3})"
 )
 _COPULA = (
-    r"(?:\s?(?:is|are|was|would be|should be|must be|will be|has to be|appears to be|seems to be"
+    r"(?:\s?(?:is|are|was|(?:would |will )?ha(?:s|ve) to be|would be|should be|must be|will be|appears to be|seems to be"
     r"|remains|corresponds to|lies with|points to|['’]s)(?![A-Za-z])"
-    r"|\s?(?:=>|->|\.{2,3}|[:=\-–—→⇒➡⟶…]))"
+    r"|\s?(?:=>|->|\.{2,3}|[:=\-–—→⇒➡⟶…\]】]))"
 )
 
 CUES = re.compile(
@@ -178,7 +179,7 @@ NEGATION = re.compile(
     r"(?<![A-Za-z])(?:not|never|cannot|neither|nor|whether|unless|hardly|no longer|excluding?"
     r"|except"
     r"|eliminat\w+|rul(?:e|es|ed|ing) out|wrong|incorrect|unlikely|least|false|no evidence|doubt"
-    r"|would have|depend(?:s|ing)?|tempted|at first|initially|suppose|assum(?:e|ing)"
+    r"|would have(?! to)|depend(?:s|ing)?|tempted|at first|initially|suppose|assum(?:e|ing)"
     r"|could|might|may)(?![A-Za-z])"
     r"|n['’]t(?![A-Za-z])",
     re.IGNORECASE,
@@ -191,7 +192,7 @@ CONDITIONAL = re.compile(
     r"(?<![A-Za-z])(?:if|when|whether|suppose|were)(?![A-Za-z])", re.IGNORECASE
 )
 OTHERS = re.compile(
-    r"(?:wrong|incorrect|other|another|initial|first|previous|second[- ]best|next[- ]best|second"
+    r"(?:[a-z]{4,}(?<!question)(?<!image)['’]s|wrong|incorrect|other|another|initial|first|previous|second[- ]best|next[- ]best|second"
     r"|third"
     r"|runner[- ]up|alternative|possible|plausible|potential|tempting|distractor|least [a-z]+"
     r"|unlikely"
@@ -202,7 +203,7 @@ OTHERS = re.compile(
 )
 CLAUSE_END = re.compile(
     r"[.!?;,:()\n。,;—–]|(?<![A-Za-z])(?:but|however|yet|so|therefore"
-    r"|and(?= (?:the|my|so|thus|therefore|hence)(?![A-Za-z])))(?![A-Za-z])",
+    r"|and(?= (?:the|that|my|so|thus|therefore|hence)(?![A-Za-z])))(?![A-Za-z])",
     re.IGNORECASE,
 )
 HYPOTHETICAL = re.compile(

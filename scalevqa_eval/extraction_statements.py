@@ -11,9 +11,7 @@ from scalevqa_eval import extraction_patterns as words
 from scalevqa_eval.extraction_context import (
     MANY,
     NO,
-    OK,
     after,
-    after_brackets,
     clause_before,
     contradicted,
     negated,
@@ -41,13 +39,25 @@ class Statement:
 # --- the statements ------------------------------------------------------------------------------
 
 
-_LOOSE_NOUNS = ("option", "choice", "statement", "letter", "one", "match")
+_LOOSE_NOUNS = (
+    "option",
+    "choice",
+    "statement",
+    "letter",
+    "one",
+    "match",
+    "description",
+    "explanation",
+    "fit",
+    "classification",
+    "category",
+    "label",
+)
 
 
 def statements(text: str, options: Options) -> list[Statement]:
     """All statements of an answer in plain text, in order of their place."""
     found = [
-        *_boxed(text, options),
         *_cues(text, options),
         *_named(text, options),
         *_letters_after(words.VERBS, text, options, firm=True),
@@ -179,14 +189,6 @@ def _named(text: str, options: Options) -> Iterator[Statement]:
                 yield Statement(match.start(), start + 1, None, firm, "no-answer")
 
 
-def _boxed(text: str, options: Options) -> Iterator[Statement]:
-    for match in words.BOXED.finditer(text):
-        value = match["value"].strip(" {}()[].")
-        letter = choice_in(value, options)
-        if value:
-            yield Statement(match.start(), match.end(), letter, True, "boxed")
-
-
 def _asian(text: str, options: Options) -> Iterator[Statement]:
     for match in languages.ASIAN.finditer(text):
         if languages.ASIAN_NEGATION.search(match["gap"] or ""):
@@ -279,6 +281,9 @@ def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | N
     if not own and (negated(between) or any(map(options.letter, others))):
         return None
     clause = clause_before(text, match.start())
+    supposed = words.HYPOTHETICAL.search(sentence_before(text, match.start()))
+    if supposed and "would" in match.group():
+        return None
     if negated(clause) or negated(match["after"]) or re.search(r"\bwhich\b", clause):
         return None
     before = text[max(0, match.start() - 12) : match.start()]
@@ -290,67 +295,3 @@ def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | N
         if prior and options.letter(prior[0]) and prior[0] != letter:
             return Statement(match.start(), match.end(), None, False, "ambiguous")
     return Statement(match.start(), match.end(), letter, False)
-
-
-# --- one value -----------------------------------------------------------------------------------
-
-_LABEL = re.compile(
-    r"[\s\"'“‘(\[{<*_>•\-–]{0,6}(?:(?:the |my |final |correct |best ){0,3}(?:option|choice"
-    r"|answer|ans|letter"
-    r"|选项|選項|答案|選択肢|정답|opción|antwort)\s?(?:is|:|是|=|-)?\s?)?[\"'“(\[{]{0,3}"
-    r"(?P<letter>[A-Za-z])(?![A-Za-z0-9_À-ɏ&+%°/]|['’][A-Za-z]|-[A-Za-z0-9])",
-    re.IGNORECASE,
-)
-
-
-def choice_in(value: str, options: Options) -> str | None:
-    """The one letter that a short value (a tag, a box, a JSON field) names, or None."""
-    value = value.strip().strip("\"'“”‘’.,;:!*_` ")
-    if len(value) == 1:
-        return options.letter(value)
-    if options.is_text(value):
-        return options.named(value)
-    match = _LABEL.match(value)
-    if match:
-        found, end = match["letter"], match.end("letter")
-        letter = options.letter(found)
-        verdict = after(value, end, found, options, strict=True)
-        labelled = re.match(
-            r"\s?[)\].:}\"']|\s?[-–—,(]|\Z|\n", value[after_brackets(value, end) :][:3] or ""
-        )
-        closed = after_brackets(value, end) > end
-        if letter is None or verdict != OK or not (labelled or closed or _reason(value[end:])):
-            return None if verdict == MANY else _by_text_or_statement(value, options)
-        if contradicted(value, end, letter, options) or _other_labels(value[end:], found, options):
-            return None
-        return letter
-    return _by_text_or_statement(value, options)
-
-
-def _reason(rest: str) -> bool:
-    return bool(
-        re.match(r"\s(?:because|since|as|due|is (?:the )?(?:correct|best|right|most))\b", rest)
-    )
-
-
-def _other_labels(rest: str, found: str, options: Options) -> bool:
-    for label in re.finditer(r"(?<![A-Za-z])([A-Z])[).:]\s", rest[:5000]):
-        other = options.letter(label[1])
-        if other and other != found.upper() and other in options.begins(rest[label.end() :])[0]:
-            return True
-    others = re.finditer(r"(?:[\n,;/|&(]\s?|(?:and|or) )\(?([A-Za-z])(?:[).:,\]]|\s?$)", rest)
-    return any(
-        options.letter(one[1]) not in (None, found.upper()) and one[1].isupper() == found.isupper()
-        for one in others
-    )
-
-
-def _by_text_or_statement(value: str, options: Options) -> str | None:
-    labelled = re.search(r"[\s(\[]\(?(?P<letter>[A-Z])[)\]]\s?\.?\Z", value)
-    if labelled:
-        named = options.named(value[: labelled.start()])
-        letter = options.letter(labelled["letter"])
-        if named:
-            return named if named == letter else None
-    letters = {one.letter for one in statements(value, options)}
-    return letters.pop() if len(letters) == 1 else None
