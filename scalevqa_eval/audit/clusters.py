@@ -33,9 +33,13 @@ class Clusters:
 def find_clusters(questions: Sequence[Question]) -> Clusters:
     """The slides; else the first of: a TCGA patient, a field of `extra`, a directory, an image.
 
-    A guess must make at least two clusters, and fewer clusters than questions. Where nothing is
+    Where a repair has joined slides by option blocks, their groups go before all. A guess must make at least two clusters, and fewer clusters than questions. Where nothing is
     found, each question is a cluster of its own.
     """
+    groups = [question.extra.get("slide_group") for question in questions]
+    if groups and all(isinstance(group, str) and group for group in groups):
+        # Slides that option blocks join: who knows three answers of a block knows the fourth.
+        return Clusters(tuple(str(group) for group in groups), "slide group", True)
     if all(question.slide for question in questions):
         return Clusters(tuple(str(q.slide) for q in questions), "slide", True)
     for source, label in _guesses(questions):
