@@ -33,8 +33,9 @@ class Clusters:
 def find_clusters(questions: Sequence[Question]) -> Clusters:
     """The slides; else the first of: a TCGA patient, a field of `extra`, a directory, an image.
 
-    Where a repair has joined slides by option blocks, their groups go before all. A guess must make at least two clusters, and fewer clusters than questions. Where nothing is
-    found, each question is a cluster of its own.
+    Where a repair has joined slides by option blocks, their groups go before all. A guess must
+    make at least two clusters, and fewer clusters than questions. Where nothing is found, each
+    question is a cluster of its own.
     """
     groups = [question.extra.get("slide_group") for question in questions]
     if groups and all(isinstance(group, str) and group for group in groups):
