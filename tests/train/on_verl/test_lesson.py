@@ -210,8 +210,8 @@ def test_the_reward_rises(lesson: Lesson) -> None:
     assert len(rewards) == STEPS
     begin, end = sum(rewards[:4]) / 4, sum(rewards[-4:]) / 4
     assert end - begin >= 0.2, rewards
-    differences = [s.values.get("training/rollout_probs_diff_max", 0.0) for s in steps]
-    assert max(differences) < 0.05, "rollouts were not drawn from the trained weights"
+    differences = [s.values.get("training/rollout_probs_diff_mean", 0.0) for s in steps]
+    assert max(differences) < 0.005, "rollouts were not drawn from the trained weights"
 
 
 def test_the_merged_model_looks_at_the_images(lesson: Lesson) -> None:
