@@ -188,6 +188,10 @@ def _overruled(first: Statement, last: Statement, text: str) -> bool:
 
 def _withdrawn(rest: str, letter: str) -> bool:
     """Whether a correction takes the statement back without another in its place."""
+    if second := re.match(
+        r"\W{0,6}(?:or|maybe|perhaps|possibly) [^.\n]{0,20}([A-Z])\W*\Z", rest, re.I
+    ):
+        return second[1].isupper() and second[1] != letter
     for mark in words.CORRECTION.finditer(rest):
         after_mark = rest[mark.end() : mark.end() + 120]
         subject = rf"(?:option |choice )?\(?(?:{letter}|that|this|it)\)?"

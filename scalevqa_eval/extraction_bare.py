@@ -173,7 +173,7 @@ def _tail(line: str, options: Options, text: str) -> str | None:
 _TEXT_IS_RIGHT = re.compile(
     r"(?:^|[.\n]\s?)(?:the |an? )?(?P<text>[^.\n]{1,300}?) (?:is|seems|appears to be|would be)"
     r"(?: clearly| therefore| definitely| the| our| my){0,3} (?:correct|right|best"
-    r"|most (?:likely|appropriate"
+    r"|answer|diagnosis|choice|most (?:likely|appropriate"
     r"|plausible|accurate|consistent))(?![A-Za-z])",
     re.IGNORECASE,
 )

@@ -36,7 +36,7 @@ MOST = (
 )
 PREDICATE = (
     r"(?:fit(?:s|ting)?|match(?:es|ing)?|correspond(?:s|ing)?(?: to)?|aligns?(?: with)?"
-    r"|agrees? with|supports?|supported|favou?rs?|favou?red|points? (?:to|towards?)"
+    r"|agrees? with|supports?|support for|supported|favou?rs?|favou?red|points? (?:to|towards?)"
     r"|consistent|compatible|in keeping|in line|diagnostic|characteristic)"
 )
 RIGHT = (
@@ -53,14 +53,14 @@ SUBJECT = re.compile(
     rf"{HOLE}[\"'”’]?,?(?:\s(?:is|seems|appears|looks|remains|stands out|comes out|must be"
     rf"|should be|would be|to be|as)(?: to be| as)?{ADVERBS}\s{RIGHT}"
     rf"|\s(?:\w+ly\s|best\s|most\s){{0,2}}{PREDICATE}|\s(?:it is|is it|wins|prevails|alone)"
-    r"|\s(?:holds|applies|survives|(?:ranks?|comes) first)"
+    r"|\s(?:explains|accounts for|captures)|\s(?:holds|applies|survives|(?:ranks?|comes) first)"
     r"|\s(?:is|was) (?:what|the one|how)|\s(?:provides|gives|offers|makes|has|represents|captures|reflects|describes|explains)"
     rf"(?: \w+){{0,2}} {MOST})(?![a-z])",
     re.IGNORECASE,
 )
 # "consistent with C", "the diagnosis is most likely C", "I would go for C": the mention last.
 OBJECT = re.compile(
-    rf"(?:(?:是|为|為|符合|考虑|诊断|提示|显示|支持|选择?|而)|(?<![a-z])(?:(?:{PREDICATE}|described|classified|explained|characteri[sz]ed"
+    rf"(?:(?:是|为|為|符合|考虑|诊断|提示|显示|支持|选择?|而)|(?<![a-z])(?:(?:{PREDICATE}|described|classified|caused|produced|explained|characteri[sz]ed"
     r"|categori[sz]ed|answered|identified|labell?ed|graded|captured)(?: \w+ly)?"
     r"(?: with| to| as| by| towards?| of)?|diagnos(?:is|e)(?: of| as)?|conclude(?: that)?"
     r"|(?:go|going|went|opt|opting|settle|settling|vote|voting|plump) (?:for|on|with)|choos\w+"
@@ -80,7 +80,7 @@ SUMMING = re.compile(
     r"|correction|looking again|on reflection|after|with (?:this|that|these|all)|best|most|only"
     r"|i|we|diagnosis|answer|choice|must|definitely|clearly|leav\w+|final|this|these|it"
     r"|image|images|findings?|features?|impression|verdict|result|makes?|making|consistent"
-    r"|grade[sd]?|marker|pattern|tumou?r|lesion|structure)(?![a-z])",
+    r"|main|chief|predominant|dominant|principal|key|primary|grade[sd]?|marker|pattern|tumou?r|lesion|structure)(?![a-z])",
     re.IGNORECASE,
 )
 MARKED_RIGHT = re.compile("[✅✓✔☑]")
@@ -117,6 +117,18 @@ ELLIPSIS = re.compile(
     r"(?: then| it is| instead| after all| is it)?\W{0,4}\Z",
     re.IGNORECASE,
 )
+# "I would put my money on C", "C is the one I endorse".
+FIRST_PERSON = re.compile(
+    r"(?<![a-z])(?:i|we|i['’](?:d|m|ll|ve)|we['’](?:d|ll|ve|re)|my|our)(?![a-z])", re.I
+)
+# What one does with an option without choosing it.
+LOOKS_AT = re.compile(
+    r"(?<![a-z])(?:see|saw|look\w*|read\w*|describ\w+|discuss\w*|examin\w+|review\w*|start\w*"
+    r"|begin\w*|check\w*|explain\w*|turn\w*|ask\w*|need\w*|want\w*|recall\w*|rememb\w+|know"
+    r"|wonder\w*|question|understand|first|like to|mention\w*|stain\w*|marked|labell?ed|let|please"
+    r"|compar\w+|find|found|observ\w+|notic\w+|note[sd]?|return\w*|move\w*|unsure|uncertain)(?![a-z])",
+    re.IGNORECASE,
+)
 # What another option is set against: "C rather than A", "C, unlike A or B".
 AGAINST = re.compile(
     rf",?\s(?:rather than|instead of|over|and not|but not|not|unlike|as opposed to|in contrast to"
@@ -137,10 +149,10 @@ VERB_NEXT = (
 )
 CLAUSE = re.compile(
     r"(?:[,—–:]|\s-)\s?(?:and |but )?(?=(?:but|however|so|thus|therefore|hence|whereas|while|although"
-    r"|though|making|leaving|which|since|because|as|for|given|the|this|i|we|it|yet|unlike"
+    r"|though|making|leaving|which|since|because|as|for|with|given|the|this|i|we|it|yet|unlike"
     rf"|{SEVERAL_HOLES}{VERB_NEXT})(?![a-z]))|[—–:]\s?(?={HOLE}\W{{0,4}}\Z)"
     r"|\s(?:but|however|so|whereas|while|although|though|because|since|yet)(?=\s)"
-    r"|\sand(?=\s(?:the|my|so|thus|therefore|hence|i|we|it|this"
+    r"|\sand(?=\s(?:accept|choose|select|pick|keep|go|the|my|so|thus|therefore|hence|i|we|it|this"
     rf")(?![a-z]))|(?<!{HOLE})\sand(?=\s{SEVERAL_HOLES}{VERB_NEXT}(?![a-z]))|,(?=而)",
     re.IGNORECASE,
 )

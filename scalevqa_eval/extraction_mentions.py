@@ -92,18 +92,23 @@ def _labels(text: str, match: re.Match[str]) -> bool:
 
 
 def _texts(options: Options) -> re.Pattern[str] | None:
-    """The texts of all options, longest first; texts of three letters or fewer are mere words."""
+    """The texts of all options, longest first; those of three letters or fewer as capitals only."""
     plain = {
         one
         for one in options.plain.values()
         if len(one) > 3 or re.search(r"[^\W\d_]\d|[\u2e80-\uffff]{2}", one)
     }
     plain = {one for one in plain if len(one) <= _LONGEST_TEXT}
-    if not plain:
+    capitals = {one.strip() for one in options.texts.values()}
+    capitals = {one for one in capitals if re.fullmatch(r"[A-Z]{2,3}", one)} - {"YES", "NO"}
+    if not plain and not capitals:
         return None
     longest = sorted(plain, key=len, reverse=True)
     parts = (_bounded(r"[\s\W]{1,3}".join(map(re.escape, one.split())), one) for one in longest)
-    return re.compile("|".join(parts), re.IGNORECASE)
+    return re.compile(
+        "|".join([*parts, *(rf"(?<!\w)(?-i:{one})(?!\w)" for one in sorted(capitals))]),
+        re.IGNORECASE,
+    )
 
 
 def _bounded(pattern: str, plain: str) -> str:

@@ -24,7 +24,7 @@ _ADJECTIVE = (
     r"|matching|fit|match))"
 )
 _NOUN = (
-    r"(?:answer|ans|choice|option|selection|pick|response|letter|solution|conclusion|verdict"
+    r"(?:answer|ans(?:\.(?=\s?[:(\[]))?|choice|option|selection|pick|response|letter|solution|conclusion|verdict"
     r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match|one|description|explanation|fit|classification"
     r"|category|label)"
 )
@@ -160,7 +160,7 @@ ONLY = re.compile(
 )
 QUESTION_AND_ANSWER = re.compile(rf"(?:^|\n)A ?[:.] ?[(\"']?{LETTER}(?=[)\"'.]{{0,3}}\s?(?:\n|\Z))")
 JUDGED = re.compile(
-    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s)(?:(?:this is )?(?:correct|true|yes"
+    rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s|\s\()(?:(?:this is )?(?:correct|true|yes"
     rf"|right)(?![A-Za-z])|[✅✓✔☑])"
     r"(?! (?:that|but|in part|only|for|about))",
     re.IGNORECASE,

@@ -86,6 +86,7 @@ def _sentence(
         turned = bool(says.TURNS.match(clause))
         supposed = bool(words.HYPOTHETICAL.search(clause)) or (supposed and not turned)
         if not own:
+            dismissed = dismissed or bool(says.REJECTS.search(clause))
             continue
         clause, own = _without_rivals(clause, own)
         chosen = {one.letter for one in own}
@@ -99,6 +100,7 @@ def _sentence(
         if (
             (dismissed and says.REMAINS.match(clause))
             or (not weak and says.SUBJECT.search(clause))
+            or (not weak and last and _one_says(sentence))
             or (
                 says.OBJECT.search(clause)
                 and (says.SUMMING.search(sentence) or (last and (alone or not weak)))
@@ -109,6 +111,11 @@ def _sentence(
         return None
     letter, method = verdicts.popitem()
     return letter, False, method
+
+
+def _one_says(sentence: str) -> bool:
+    """Whether the writer speaks of a choice ("I would put my money on C")."""
+    return bool(says.FIRST_PERSON.search(sentence)) and not says.LOOKS_AT.search(sentence)
 
 
 def _clauses(sentence: str) -> Iterator[str]:

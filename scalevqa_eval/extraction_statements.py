@@ -290,6 +290,7 @@ def _verdict(match: re.Match[str], text: str, options: Options) -> Statement | N
     joined = re.search(
         r"(?:and|or|nor|both|to|through|,|/|-|–) ?[(\"']?(?:option )?[(\"']?\Z", before, re.I
     )
+    joined = None if re.search(r"[A-Z]\)?\s?[-–]\s?\(?[A-Z]\)?,\W*\Z", before) else joined
     if joined and not re.search(r"than", text[max(0, match.start() - 30) : match.start()]):
         prior = re.search(r"(?<![A-Za-z])[A-Z](?![A-Za-z])", before)
         if prior and options.letter(prior[0]) and prior[0] != letter:

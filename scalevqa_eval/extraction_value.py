@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator
 
 from scalevqa_eval import extraction_patterns as words
-from scalevqa_eval.extraction_context import MANY, OK, after, after_brackets, contradicted
+from scalevqa_eval.extraction_context import (
+    MANY,
+    OK,
+    after,
+    after_brackets,
+    clause_before,
+    contradicted,
+    negated,
+)
 from scalevqa_eval.extraction_options import Options
 from scalevqa_eval.extraction_sentences import asserted
 from scalevqa_eval.extraction_statements import Statement, statements
@@ -20,9 +28,16 @@ _LABEL = re.compile(
 )
 
 
+# What a value sets its option against: "B, not A".
+_SET_AGAINST = re.compile(
+    r",? (?:not|rather than|instead of|as opposed to|over) (?:option )?\(?[A-Z]\)?\Z"
+)
+
+
 def choice_in(value: str, options: Options) -> str | None:
     """The one letter that a short value (a tag, a box, a JSON field) names, or None."""
-    value = value.strip().strip("\"'“”‘’.,;:!*_` ")
+    value = value.strip().strip("\"'“”‘’.,;:!?*_` ")
+    value = _SET_AGAINST.sub("", value)
     if len(value) == 1:
         return options.letter(value)
     if options.is_text(value):
@@ -78,6 +93,7 @@ def boxed(text: str, options: Options) -> Iterator[Statement]:
     """Every `\\boxed{...}` that holds something, unless what follows rejects it."""
     for match in words.BOXED.finditer(text):
         value = match["value"].strip(" {}()[].")
-        if value and not words.NEGATED_AFTER.match(text[match.end() : match.end() + 80]):
+        denied = words.NEGATED_AFTER.match(text[match.end() : match.end() + 80])
+        if value and not denied and not negated(clause_before(text, match.start()), False):
             letter = choice_in(value, options)
             yield Statement(match.start(), match.end(), letter, True, "boxed")
