@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,12 +16,14 @@ from scalevqa_eval.runs import MANIFEST, QuestionKey, Run
 from scalevqa_eval.statistics import (
     Rank,
     benjamini_hochberg,
+    cluster_codes,
     detectable_difference,
     difference_error,
     difference_interval,
     mcnemar,
     permutation_test,
     rank_intervals,
+    swap_level,
 )
 
 ALL = "all questions"
@@ -32,7 +35,8 @@ class Row:
 
     `only_first` were right in the first run alone. `mcnemar` knows no slides, `permutation`
     swaps whole slides; `adjusted` is the latter after Benjamini and Hochberg over dimensions
-    (None in the row of all questions). `detectable` is the smallest difference with 80 % power.
+    (None in the row of all questions). `detectable` is the smallest difference that the latter
+    finds at 5 % with 80 % power; None if it has too few slides to find any.
     """
 
     name: str
@@ -48,7 +52,7 @@ class Row:
     mcnemar: float
     permutation: float
     adjusted: float | None
-    detectable: float
+    detectable: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ def condition_gap(full: Run, other: Run, *, seed: int = 0) -> Comparison:
 
 def gap_meaning(condition: str) -> str:
     """What full minus this condition measures, in words."""
+    if "+" in condition:
+        return f"full minus {condition}"
     if condition in ("no-images", "blank-images", "wrong-images"):
         return "visual gain" if condition == "no-images" else f"visual gain over {condition}"
     if condition.startswith("without-"):
@@ -230,6 +236,8 @@ def _row(
     seed: int,
 ) -> Row:
     interval = difference_interval(a, b, slides)
+    level = swap_level(len(set(cluster_codes(slides).tolist())))
+    detectable = detectable_difference(*difference_error(a, b, slides), level=level)
     only_first, only_second = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
     return Row(
         name=name,
@@ -245,7 +253,7 @@ def _row(
         mcnemar=mcnemar(only_first, only_second),
         permutation=permutation_test(a, b, slides, seed=seed),
         adjusted=None,
-        detectable=min(1.0, detectable_difference(*difference_error(a, b, slides))),
+        detectable=None if math.isinf(detectable) else min(1.0, detectable),
     )
 
 

@@ -11,7 +11,13 @@ from run_files import keys, write_run
 from typer.testing import CliRunner
 
 from scalevqa_eval.cli import app
-from scalevqa_eval.compare import compare_runs, condition_gap, condition_gaps, rank_runs
+from scalevqa_eval.compare import (
+    compare_runs,
+    condition_gap,
+    condition_gaps,
+    gap_meaning,
+    rank_runs,
+)
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.runs import open_run
 
@@ -144,3 +150,21 @@ def test_command_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compare", "--condition-gap", str(tmp_path / "gap")])
     assert done.exit_code == 0, done.output
     assert "visual gain" in done.output
+
+
+def test_too_few_slides_see_no_difference(tmp_path: Path) -> None:
+    for slides, seen in ((5, False), (6, True)):
+        asked = keys(60, slides=slides, dimensions=("Diagnosis",))
+        good = write_run(tmp_path / f"good{slides}", [1] * 60, questions=asked)
+        bad = write_run(tmp_path / f"bad{slides}", scores(60, 0.3, 1), questions=asked)
+        overall = compare_runs(good, bad).overall
+        assert (overall.permutation <= 0.05) is seen
+        assert (overall.detectable is not None) is seen
+    paths = [str(tmp_path / "good5"), str(tmp_path / "bad5")]
+    told = CliRunner().invoke(app, ["compare", *paths])
+    assert "fewer than six slides" in told.output
+
+
+def test_two_things_taken_away_at_once_have_no_single_meaning() -> None:
+    assert gap_meaning("without-high") == "dependence on the high scale"
+    assert gap_meaning("without-high+no-images") == "full minus without-high+no-images"

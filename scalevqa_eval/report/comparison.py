@@ -47,7 +47,7 @@ def _cells(row: Row) -> list[str]:
         p_text(row.mcnemar),
         p_text(row.permutation),
         adjusted,
-        f"{100 * row.detectable:.1f}",
+        "–" if row.detectable is None else f"{100 * row.detectable:.1f}",
     ]
 
 
@@ -57,8 +57,10 @@ def _notes(comparison: Comparison) -> list[str]:
         f"{overall.only_first} questions right in A alone, {overall.only_second} in B alone. "
         f"Intervals: {overall.method}.",
         "swap p: permutation of whole slides; BH p: adjusted over dimensions; sees: the",
-        "smallest difference (points) that this test finds with 80 % power.",
+        "smallest difference (points) that swapping finds at 5 % with 80 % power.",
     ]
+    if any(row.detectable is None for row in (*comparison.rows, overall)):
+        lines.append("–: with fewer than six slides no swap p can be below 5 %.")
     if comparison.left_out:
         lines.append(f"{comparison.left_out} questions were asked in one run only: left out.")
     return lines + list(comparison.notes)

@@ -1,6 +1,7 @@
 """The one home of all statistics: intervals, paired tests, ranks, chance, power.
 
-Imports numpy and scipy: import it inside functions where start-up time matters.
+Imports numpy and scipy.special (scipy.stats would take several times as long): import it inside
+functions where start-up time matters.
 """
 
 from scalevqa_eval.statistics.bootstrap import bootstrap_interval as bootstrap_interval
@@ -26,6 +27,7 @@ from scalevqa_eval.statistics.paired import holm as holm
 from scalevqa_eval.statistics.paired import mcnemar as mcnemar
 from scalevqa_eval.statistics.paired import permutation_test as permutation_test
 from scalevqa_eval.statistics.paired import sign_flip as sign_flip
+from scalevqa_eval.statistics.paired import swap_level as swap_level
 from scalevqa_eval.statistics.ranks import Rank as Rank
 from scalevqa_eval.statistics.ranks import binomial_means as binomial_means
 from scalevqa_eval.statistics.ranks import rank_intervals as rank_intervals

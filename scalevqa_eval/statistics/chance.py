@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 Alternative = Literal["greater", "less", "two-sided"]
 
@@ -35,8 +35,8 @@ def chance_test(
         raise ValueError("chances lie in [0, 1] and correct in [0, number of questions]")
     down, up = math.floor(correct + 1e-9), math.ceil(correct - 1e-9)
     if float(np.ptp(p)) == 0.0:
-        above = float(stats.binom.sf(down - 1, len(p), p[0]))
-        below = float(stats.binom.cdf(up, len(p), p[0]))
+        above = 1.0 if down <= 0 else float(special.bdtrc(down - 1, len(p), p[0]))
+        below = float(special.bdtr(up, len(p), p[0]))
     else:
         mass = poisson_binomial(p)
         above, below = float(mass[down:].sum()), float(mass[: up + 1].sum())
@@ -53,7 +53,11 @@ def poisson_binomial(
     values, counts = np.unique(np.asarray(chances, dtype=np.float64), return_counts=True)
     mass = np.ones(1)
     for value, count in zip(values, counts, strict=True):
-        mass = np.convolve(mass, stats.binom.pmf(np.arange(count + 1), count, value))
+        right = np.arange(count + 1)
+        ways = special.gammaln(count + 1) - special.gammaln(right + 1)
+        ways -= special.gammaln(count - right + 1)
+        log = special.xlogy(right, value) + special.xlog1py(count - right, -value)
+        mass = np.convolve(mass, np.exp(ways + log))
     return np.clip(mass, 0.0, 1.0)
 
 
@@ -66,19 +70,24 @@ def detectable_accuracy(
     """
     if n <= 0 or chance >= 1:
         return None
-    needed = int(stats.binom.isf(level, n, chance)) + 1
+    above = special.bdtrc(np.arange(n + 1), n, chance)  # P(X > k) falls with k, to 0 at n
+    needed = int(np.argmax(above <= level)) + 1
     if needed > n:
         return None
     # P(X >= k | p) is the distribution function of Beta(k, n - k + 1) at p.
-    return float(stats.beta.ppf(power, needed, n - needed + 1))
+    return float(special.betaincinv(needed, n - needed + 1, power))
 
 
 def detectable_difference(
     error: float, freedom: float = math.inf, *, level: float = 0.05, power: float = 0.8
 ) -> float:
-    """The smallest true difference that a two-sided t test with this standard error sees."""
-    if math.isinf(error):
+    """The smallest true difference that a two-sided t test with this standard error sees.
+
+    Infinite if the error is, or if the level is 0.
+    """
+    if math.isinf(error) or level <= 0:
         return math.inf
     if math.isinf(freedom):
-        return error * float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power))
-    return error * float(stats.t.ppf(1 - level / 2, freedom) + stats.t.ppf(power, freedom))
+        return error * float(special.ndtri(1 - level / 2) + special.ndtri(power))
+    quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, power)
+    return error * float(quantiles)

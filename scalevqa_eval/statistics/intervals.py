@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Array = npt.NDArray[np.float64]
 
@@ -89,7 +89,7 @@ def wilson(correct: float, n: float, level: float = 0.95) -> Interval:
     """
     if n <= 0:
         return Interval(0.0, 1.0, "no questions")
-    low, high = _score_limits(correct / n, n, float(stats.norm.ppf((1 + level) / 2)))
+    low, high = _score_limits(correct / n, n, float(special.ndtri((1 + level) / 2)))
     return Interval(float(low), float(high), "Wilson")
 
 
@@ -188,7 +188,7 @@ def proportion_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array
         shape = data.sums.shape[:-1]
         return np.zeros(shape), np.ones(shape), "no questions"
     p = np.clip(data.sums.sum(-1) / total, 0.0, 1.0)
-    z = stats.norm.ppf((1 + level) / 2)
+    z = special.ndtri((1 + level) / 2)
     if bool((data.sizes == 1).all()):
         return *_score_limits(p, total, z), "Wilson"
     if data.count < FEWEST_CLUSTERS:
@@ -196,7 +196,7 @@ def proportion_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array
         return *_score_limits(p, data.count, z), method
 
     fit = robust_mean(data)
-    t = stats.t.ppf((1 + level) / 2, fit.freedom)
+    t = special.stdtrit(fit.freedom, (1 + level) / 2)
     binomial = p * (1 - p)
     mixed = binomial > 0
     safe = np.where(mixed, binomial, 0.25)
@@ -253,7 +253,7 @@ def macro_average(
     means = np.bincount(stratum, weights=values) / n
     mean = float(means.mean())
     count = int(codes.max()) + 1
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     if count < FEWEST_CLUSTERS:
         low, high = _score_limits(mean, count, z)
         return mean, Interval(
@@ -269,7 +269,7 @@ def macro_average(
     correlation = _correlation(group(residual, clusters), np.zeros(()))
     working = sizes * (1 + (sizes - 1) * correlation)
     freedom = float(_satterthwaite(scale, share, working))
-    t = float(stats.t.ppf((1 + level) / 2, min(max(freedom, 1.0), count - 1.0)))
+    t = float(special.stdtrit(min(max(freedom, 1.0), count - 1.0), (1 + level) / 2))
     binomial = mean * (1 - mean)
     if binomial <= 0:
         low, high = _score_limits(mean, len(values), t)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from scalevqa_eval.statistics.intervals import (
     FEWEST_CLUSTERS,
@@ -24,7 +25,9 @@ _EXACT = 14  # up to 2^14 sign patterns are enumerated
 def mcnemar(only_first: int, only_second: int) -> float:
     """Exact two-sided McNemar p-value from the two counts of discordant pairs; 1 without any."""
     pairs = only_first + only_second
-    return float(stats.binomtest(only_first, pairs, 0.5).pvalue) if pairs else 1.0
+    # The distribution is symmetric: twice the smaller tail, and 1 in the middle.
+    tail = float(special.bdtr(min(only_first, only_second), pairs, 0.5)) if pairs else 0.5
+    return min(1.0, 2 * tail)
 
 
 def difference_interval(
@@ -62,7 +65,7 @@ def difference_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array
     CR2 variance, t with Satterthwaite's degrees of freedom, the long tail's side lengthened.
     """
     fit = robust_mean(data)
-    half = stats.t.ppf((1 + level) / 2, fit.freedom) * np.sqrt(fit.variance)
+    half = special.stdtrit(fit.freedom, (1 + level) / 2) * np.sqrt(fit.variance)
     down, up = tails(fit, data.count)
     return fit.mean - down * half, fit.mean + up * half
 
@@ -95,7 +98,7 @@ def _agresti_min(
     gained = (np.maximum(difference, 0).sum() * share + 0.5) / (n + 2)
     lost = (np.maximum(-difference, 0).sum() * share + 0.5) / (n + 2)
     middle = gained - lost
-    half = stats.norm.ppf((1 + level) / 2) * np.sqrt((gained + lost - middle**2) / (n + 2))
+    half = special.ndtri((1 + level) / 2) * np.sqrt((gained + lost - middle**2) / (n + 2))
     low, high = float(middle - half), float(middle + half)
     return (max(low, -1.0), min(high, 1.0)) if clip else (low, high)
 
@@ -124,6 +127,18 @@ def permutation_test(
     return float(sign_flip(sums[None, :], draws=draws, seed=seed)[0])
 
 
+def swap_level(clusters: int, level: float = 0.05) -> float:
+    """The largest p-value up to `level` that `permutation_test` can give with so many clusters.
+
+    p-values are multiples of 2 / 2^clusters, so that with five clusters or fewer none reaches
+    0.05: the result is then 0, and no difference however large can be seen at that level.
+    """
+    if clusters > 50:
+        return level
+    patterns = 2 ** max(clusters - 1, 0)
+    return math.floor(level * patterns + 1e-9) / patterns
+
+
 def sign_flip(sums: Array, *, draws: int = 9999, seed: int = 0) -> Array:
     """`permutation_test` on cluster sums (rows, G): one p-value a row, the same signs for all."""
     observed = np.abs(sums.sum(1))
@@ -147,10 +162,13 @@ def sign_flip(sums: Array, *, draws: int = 9999, seed: int = 0) -> Array:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for the false discovery rate."""
-    if not p_values:
-        return []
-    return [float(p) for p in stats.false_discovery_control(np.asarray(p_values), method="bh")]
+    """p-values adjusted for the false discovery rate (J. R. Stat. Soc. B 57 (1995))."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")[::-1]  # the largest first
+    stepped = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in adjusted]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from scalevqa_eval.statistics.bootstrap import bootstrap_means
 from scalevqa_eval.statistics.intervals import Array, cluster_codes
@@ -68,8 +68,12 @@ def binomial_means(
     """Accuracies (draws, models) of counts (models, dimensions), each redrawn from its binomial."""
     k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
     random = np.random.Generator(np.random.PCG64(seed))
-    drawn = stats.binom.ppf(random.random((draws, *k.shape)), total, k / np.maximum(total, 1))
-    return np.asarray(np.nan_to_num(drawn).sum(2) / total.sum(1))
+    drawn = random.random((draws, *k.shape))
+    for cell in np.ndindex(k.shape):
+        n, share = int(total[cell]), float(k[cell]) / max(float(total[cell]), 1.0)
+        below = special.bdtr(np.arange(n + 1), n, share)  # P(X <= 0 … n)
+        drawn[:, *cell] = np.searchsorted(below, drawn[:, *cell])
+    return np.asarray(drawn.sum(2) / total.sum(1))
 
 
 def ranks_of(
@@ -79,10 +83,8 @@ def ranks_of(
 
     Rounding hides differences that are none (sums in another order).
     """
-    places = stats.rankdata(
-        -np.round(np.asarray(observed, dtype=np.float64), 12), method="min"
-    ).astype(int)
-    drawn = stats.rankdata(-np.round(resampled, 12), method="min", axis=1)
+    places = _places(np.asarray(observed, dtype=np.float64)[None, :])[0]
+    drawn = _places(resampled)
     ends = np.quantile(
         drawn, [(1 - level) / 2, (1 + level) / 2], axis=0, method="inverted_cdf"
     ).astype(int)
@@ -91,3 +93,15 @@ def ranks_of(
         Rank(int(place), min(int(low), int(place)), max(int(high), int(place)), method)
         for place, low, high in zip(places, ends[0], ends[1], strict=True)
     ]
+
+
+def _places(accuracies: Array) -> npt.NDArray[np.int64]:
+    """Places 1 … models in each row (the highest is 1); equal ones share the better place."""
+    lost = -np.round(accuracies, 12)
+    order = np.argsort(lost, axis=1, kind="stable")
+    ascending = np.take_along_axis(lost, order, axis=1)
+    place = np.broadcast_to(np.arange(1, lost.shape[1] + 1), lost.shape).copy()
+    place[:, 1:][ascending[:, 1:] == ascending[:, :-1]] = 0  # the place of the one before
+    places = np.empty_like(place)
+    np.put_along_axis(places, order, np.maximum.accumulate(place, axis=1), axis=1)
+    return places

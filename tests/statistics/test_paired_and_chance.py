@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from scipy import stats
 
 from scalevqa_eval.statistics import (
     benjamini_hochberg,
+    binomial_means,
     chance_corrected,
     chance_test,
     detectable_accuracy,
@@ -25,7 +28,9 @@ from scalevqa_eval.statistics import (
     poisson_binomial,
     rank_intervals,
     rank_intervals_binomial,
+    ranks_of,
     sign_flip,
+    swap_level,
 )
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -197,3 +202,41 @@ def test_rank_intervals_hold_the_rank(correct: list[int]) -> None:
     for place in ranks:
         assert 1 <= place.low <= place.rank <= place.high <= len(correct)
         assert "binomial" in place.method
+
+
+def test_special_functions_agree_with_scipy_stats() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(60):
+        n, p = int(draw.integers(1, 300)), float(draw.choice([0.2, 0.25, 0.5]))
+        k, other = int(draw.integers(0, n + 1)), int(draw.integers(0, 40))
+        assert chance_test(k, [p] * n) == pytest.approx(stats.binom.sf(k - 1, n, p), rel=1e-9)
+        mass = poisson_binomial([p] * n)
+        assert mass == pytest.approx(stats.binom.pmf(np.arange(n + 1), n, p), rel=1e-8)
+        exact = stats.binomtest(k, k + other).pvalue if k + other else 1.0
+        assert mcnemar(k, other) == pytest.approx(exact, rel=1e-9)
+        several = [float(x) for x in draw.random(int(draw.integers(1, 9))).round(2)]
+        assert benjamini_hochberg(several) == pytest.approx(stats.false_discovery_control(several))
+    accuracies = draw.integers(0, 5, (40, 6)) / 7
+    for row in accuracies:
+        ranks = ranks_of(row, accuracies, "test")
+        assert [r.rank for r in ranks] == stats.rankdata(-row, method="min").tolist()
+    correct, n_each = np.array([[0, 5, 201, 100]]), np.array([[10, 5, 201, 201]])
+    uniform = np.random.Generator(np.random.PCG64(0)).random((500, 1, 4))
+    drawn = stats.binom.ppf(uniform, n_each, correct / n_each).sum(2) / n_each.sum()
+    assert binomial_means(correct, n_each, draws=500) == pytest.approx(drawn)
+
+
+def test_the_slow_part_of_scipy_is_not_imported() -> None:
+    code = "import sys, scalevqa_eval.scoring; print('scipy.stats' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
+
+
+def test_swaps_of_few_slides_cannot_reach_small_p_values() -> None:
+    assert swap_level(5) == 0  # 2 of 2^5 patterns are the least: 0.0625
+    assert swap_level(6) == 2 / 2**6
+    assert swap_level(7) == 6 / 2**7
+    assert swap_level(200) == 0.05
+    ones, zeros = [1.0] * 6, [0.0] * 6
+    assert permutation_test(ones, zeros, range(6)) == swap_level(6)
+    assert detectable_difference(0.01, 4.0, level=swap_level(5)) == math.inf
