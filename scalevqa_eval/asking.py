@@ -30,7 +30,7 @@ class RetryPolicy:
 
     base: float = 1.0
     cap: float = 60.0
-    time_limit: float = 600.0
+    time_limit: float = 1200.0
 
     def wait(self, failures: int, error: ModelError, draw: random.Random) -> float:
         """Seconds to wait after the given number of failures (from 1)."""

@@ -42,8 +42,12 @@ def package_versions() -> Mapping[str, str]:
 
 @cache
 def git_revision() -> str:
-    """The commit of the checkout that this package runs from, "" if it is no checkout."""
-    root = Path(__file__).resolve().parent.parent
+    """The commit that this package was built from or runs from, "" if it is not known."""
+    package = Path(__file__).resolve().parent
+    built = package / "_data" / "revision.txt"  # written by hatch_build.py
+    if built.is_file():
+        return built.read_text("utf-8").strip()
+    root = package.parent
     if not (root / ".git").exists():
         return ""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from scalevqa_eval import conditions as conditions_
@@ -23,6 +23,7 @@ from scalevqa_eval.images import ImageStore
 from scalevqa_eval.manifest import build_manifest, run_directory
 from scalevqa_eval.models import Model, TrainableModel, load_model
 from scalevqa_eval.preflight import check_ids, check_images, check_model
+from scalevqa_eval.prices import rates_of
 from scalevqa_eval.prompts import Sampling, load_style
 from scalevqa_eval.questions import Benchmark
 from scalevqa_eval.resources import cache_directory
@@ -82,6 +83,7 @@ def evaluate(
         store = ImageStore(benchmark.image_root, model.capabilities)
         check_model(model, every, sampling)
         check_images(store, every)
+        rates_of(model.name)  # a price file that cannot be read is found before it is needed
         for plan in plans:
             stack.enter_context(runs.locked(plan.directory))
             keys = map(QuestionKey.of, plan.questions.values())
@@ -96,8 +98,9 @@ def evaluate(
         execution.load()
         try:
             stopped = run_blocking(execution.run(max_concurrency or model.capabilities.concurrency))
-        except KeyboardInterrupt:
-            execution.finish("interrupted", tell)
+        except (KeyboardInterrupt, ScaleVQAError):
+            with suppress(ScaleVQAError):  # such as a full disk; what stopped the run is raised
+                execution.finish("interrupted", tell)
             raise
         return execution.finish(stopped, tell)
 

@@ -215,5 +215,27 @@ def test_errors_for_people_have_no_traceback(tmp_path: Path) -> None:
             env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 2, (arguments, done.stderr)
-        assert done.stderr.startswith("Error: ")
+        assert "\nError: " in f"\n{done.stderr}"
         assert "Traceback" not in done.stderr
+
+
+def test_a_server_without_log_probabilities_stops_the_run(tmp_path: Path, server: Server) -> None:
+    file = question_file(tmp_path, sets=2, each=5)
+    server.answer = lambda seen: "B"
+    run = command(file, server, tmp_path / "runs", "--score", "logprobs")
+    done = subprocess.run(run, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "leave out --score logprobs" in done.stderr
+    assert "10/10 questions have no answer" in done.stdout
+
+
+def test_a_price_file_that_cannot_be_read_is_said_before_the_first_request(
+    tmp_path: Path, server: Server
+) -> None:
+    file = question_file(tmp_path, sets=1, each=2)
+    run = command(file, server, tmp_path / "runs")
+    broken = environment(SCALEVQA_PRICES=str(tmp_path / "none.yaml"))
+    done = subprocess.run(run, env=broken, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "none.yaml" in done.stderr
+    assert not server.seen

@@ -28,6 +28,7 @@ def shown(title: str) -> Iterator[Shown]:
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
+        console.print(f"{title}: preparing", markup=False, soft_wrap=True)
         yield _Lines(console, title)
         return
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -42,7 +43,7 @@ def shown(title: str) -> Iterator[Shown]:
         console=console,
         transient=True,
     ) as bar:
-        yield _Live(bar, bar.add_task(title, total=None, note=""))
+        yield _Live(bar, bar.add_task(title, total=None, note="preparing"))
 
 
 def note(progress: Progress) -> str:

@@ -75,7 +75,7 @@ def run(
     ] = None,
     time_limit: Annotated[
         float, typer.Option(min=0.1, help="Seconds for one question with all its retries.")
-    ] = 600.0,
+    ] = 1200.0,
     cache: Annotated[bool, typer.Option(help="Use replies that earlier runs paid for.")] = True,
 ) -> None:
     """Ask a model the questions of a benchmark and print its score per dimension.

@@ -234,6 +234,10 @@ class OpenAIModel:
         logprobs = None
         if prompt.sampling.logprobs:
             logprobs = _letter_logprobs(choice.get("logprobs"), tuple(prompt.options))
+            if logprobs is None:
+                raise ModelError(
+                    "the server sent no log-probabilities: leave out --score logprobs", fatal=True
+                )
             text = max(logprobs, key=logprobs.__getitem__) if logprobs else text
             finish = "stop" if finish == "length" else finish
         return Reply(
@@ -288,13 +292,18 @@ def _usage(usage: object) -> Usage:
     )
 
 
-def _letter_logprobs(logprobs: object, letters: tuple[str, ...]) -> dict[str, float]:
-    """Log-probability of each letter as the first token; spellings such as "A" and " A" add up."""
+def _letter_logprobs(logprobs: object, letters: tuple[str, ...]) -> dict[str, float] | None:
+    """Log-probability of each letter as the first token; spellings such as "A" and " A" add up.
+
+    None if the server sent no log-probabilities at all.
+    """
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content else None
     top = first.get("top_logprobs") if isinstance(first, dict) else None
+    if not isinstance(top, list) or not top:
+        return None
     found: dict[str, float] = {}
-    for entry in top if isinstance(top, list) else ():
+    for entry in top:
         token = remote.as_text(entry.get("token")).strip() if isinstance(entry, dict) else ""
         value = entry.get("logprob") if isinstance(entry, dict) else None
         if token in letters and isinstance(value, int | float) and math.isfinite(value):

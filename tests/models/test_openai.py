@@ -113,8 +113,9 @@ def test_no_letter_among_the_likely_tokens(server: Server) -> None:
 
 
 def test_a_server_that_gives_no_log_probabilities(server: Server) -> None:
-    reply = ask(load("openai", server), with_sampling(logprobs=True))
-    assert reply.logprobs == {}
+    error = fails(load("openai", server), with_sampling(logprobs=True))
+    assert error.fatal  # no other question would fare better
+    assert "--score logprobs" in str(error)
 
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "billing_not_active"])
