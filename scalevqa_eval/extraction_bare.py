@@ -84,6 +84,8 @@ def _head(text: str, options: Options) -> str | None:
     match = _LINE.match(text)
     if not match:
         return None
+    if re.search("[❌✗✘×✖🚫]", text.split("\n", 1)[0]):
+        return None
     found, end = match["letter"], match.end("letter")
     letter = options.letter(found)
     closed = bool(match["closed"].strip())

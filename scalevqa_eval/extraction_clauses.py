@@ -15,7 +15,8 @@ REJECTS = re.compile(
     rf"(?<![a-z])(?:{NO}|in(?:correct|consistent|compatible|accurate|appropriate)|wrong|false|un\w+"
     r"|implausible|less|least|exclu\w+|rul(?:e|es|ed|ing) out|eliminat\w+|reject\w+|dismiss\w*"
     r"|discard\w*|lack\w*|absent|absence|fails?|against|distractor|contradict\w*|argu\w+ against"
-    r"|mistak\w+|misses|weak\w*|too|contrast\w*|unlike|rather than|instead of|requires?|needs?|doubt\w*|disagree\w*|falls|(?:is|are|goes) out"
+    r"|mistak\w+|misses|weak\w*|too|contrast\w*|unlike|rather than|instead of|requires?"
+    r"|needs?|doubt\w*|disagree\w*|falls|(?:is|are|goes) out"
     rf"|(?:so|as|nor|neither) (?:is|are|was|were|does|do) {HOLE})(?![a-z])"
     r"|n['’]t(?![a-z])|[❌✗✘×✖不非没無无]|排除|除外",
     re.IGNORECASE,
@@ -26,8 +27,11 @@ HEDGES = re.compile(
     r"|tempt\w+|consider\w*|suppos\w+|assum\w+|typical(?:ly)?|usually|often|generally|classically"
     r"|normally|sometimes|candidate|differential|compare[sd]?|mentions?|describes? (?:an?|the)"
     r"|says|states|claims|suggested by|partly|partially|also|both|should (?:show|have|be seen)"
-    r"|one of|which of|asks?|second|another|other|alternative|when|where|which option)(?![a-z])"
-    rf"|\?|\w{{4,}}['’]s (?:answer|choice|opinion|pick)|或|(?<!最)可能|{HOLE} ?(?:to|through|[-–~]) ?{HOLE}",
+    r"|(?:best|better|clearly|well) (?:seen|appreciated|visible|shown|demonstrated)|before|until"
+    r"|anything but|other than|one of|which of|asks?|second|another|other|alternative|when"
+    r"|where|which option)(?![a-z])"
+    rf"|\?|\w{{4,}}['’]s (?:answer|choice|opinion|pick)|或|(?<!最)可能|{HOLE} ?(?:to|through"
+    rf"|[-–~]) ?{HOLE}",
     re.IGNORECASE,
 )
 MOST = (
@@ -41,7 +45,8 @@ PREDICATE = (
 )
 RIGHT = (
     r"(?:correct|right|true|accurate|best|better|strongest|likeliest|closest|preferred|answer"
-    rf"|choice|pick|winner|{MOST} \w+(?:ly)?|(?:\w+ly )?(?:supported|favou?red|confirmed|indicated|preferred|chosen"
+    rf"|choice|pick|winner|{MOST} \w+(?:ly)?|(?:\w+ly )?(?:supported|favou?red|confirmed"
+    rf"|indicated|preferred|chosen"
     r"|selected))"
 )
 ADVERBS = (
@@ -50,24 +55,28 @@ ADVERBS = (
 OPENS = rf"[\s\"'“‘:,]{{0,3}}(?:(?:the|an?|most likely|likely|probably)\s){{0,2}}{HOLE}"
 # "C is the better fit", "C matches", "C it is": the mention first.
 SUBJECT = re.compile(
-    rf"{HOLE}[\"'”’]?,?(?:\s(?:is|seems|appears|looks|remains|stands out|comes out|must be"
+    rf"(?<![a-z])only {HOLE}\s(?:is|fits|remains|matches|explains|accounts|shows|has)(?![a-z])"
+    rf"|{HOLE}[\"'”’]?,?(?:\s(?:is|seems|appears|looks|remains|stands out|comes out|must be"
     rf"|should be|would be|to be|as)(?: to be| as)?{ADVERBS}\s{RIGHT}"
     rf"|\s(?:\w+ly\s|best\s|most\s){{0,2}}{PREDICATE}|\s(?:it is|is it|wins|prevails|alone)"
     r"|\s(?:explains|accounts for|captures)|\s(?:holds|applies|survives|(?:ranks?|comes) first)"
-    r"|\s(?:is|was) (?:what|the one|how)|\s(?:provides|gives|offers|makes|has|represents|captures|reflects|describes|explains)"
+    r"|\s(?:is|was) (?:what|the one|how)|\s(?:provides|gives|offers|makes|has|represents"
+    r"|captures|reflects|describes|explains)"
     rf"(?: \w+){{0,2}} {MOST})(?![a-z])",
     re.IGNORECASE,
 )
 # "consistent with C", "the diagnosis is most likely C", "I would go for C": the mention last.
 OBJECT = re.compile(
-    rf"(?:(?:是|为|為|符合|考虑|诊断|提示|显示|支持|选择?|而)|(?<![a-z])(?:(?:{PREDICATE}|described|classified|caused|produced|explained|characteri[sz]ed"
+    rf"(?:(?:是|为|為|符合|考虑|诊断|提示|显示|支持|选择?|而)|(?<![a-z])(?:(?:{PREDICATE}"
+    rf"|described|classified|caused|produced|explained|characteri[sz]ed"
     r"|categori[sz]ed|answered|identified|labell?ed|graded|captured)(?: \w+ly)?"
     r"(?: with| to| as| by| towards?| of)?|diagnos(?:is|e)(?: of| as)?|conclude(?: that)?"
     r"|(?:go|going|went|opt|opting|settle|settling|vote|voting|plump) (?:for|on|with)|choos\w+"
     r"|pick\w*|select\w*|answer|conclusion|impression|interpretation|assessment|dx|verdict"
     r"|leav(?:es|ing)(?: \w+){0,2}|left with|makes?|making"
     r"|(?:is|are|be|was|remains|being|must be|represents?|indicates?|confirms?|shows?|suggests?"
-    rf"|implies|mean(?:s|ing)|looks? like|resembles?|consists? (?:\w+ly )?of|balance to|goes? to|rank\w*|put|(?:is|are|was) th(?:at|ose) of|down to"
+    rf"|implies|mean(?:s|ing)|looks? like|looking at|resembles?|consists? (?:\w+ly )?of"
+    rf"|balance to|goes? to|rank\w*|put|(?:is|are|was) th(?:at|ose) of|down to"
     rf"|lands? on|chang\w+ (?:\w+ ){{1,2}}to|equals|gives|['’]s){ADVERBS}(?: in)?))"
     rf"{OPENS}",
     re.IGNORECASE,
@@ -80,7 +89,8 @@ SUMMING = re.compile(
     r"|correction|looking again|on reflection|after|with (?:this|that|these|all)|best|most|only"
     r"|i|we|diagnosis|answer|choice|must|definitely|clearly|leav\w+|final|this|these|it"
     r"|image|images|findings?|features?|impression|verdict|result|makes?|making|consistent"
-    r"|main|chief|predominant|dominant|principal|key|primary|grade[sd]?|marker|pattern|tumou?r|lesion|structure)(?![a-z])",
+    r"|main|chief|predominant|dominant|principal|key|primary|grade[sd]?|marker|pattern"
+    r"|tumou?r|lesion|structure)(?![a-z])",
     re.IGNORECASE,
 )
 MARKED_RIGHT = re.compile("[✅✓✔☑]")
@@ -95,14 +105,15 @@ THE_OTHER_IS = re.compile(
     re.I,
 )
 LIKELY_TEXT = re.compile(
-    r"\A\W{0,4}(?:\w+ly,? )?(?:most likely|most probably|probably|likely|presumably|definitely"
+    r"\A\W{0,4}(?:\w+ly,? )?(?:most likely|most consistent|best fit|most probably|probably"
+    r"|likely|presumably|definitely"
     rf"|clearly|favou?r|suggests?|consistent with|最可能"
     r"|(?:final |overall )?(?:impression|interpretation|assessment|diagnosis|dx|verdict"
     rf"|conclusion)s?\s?[:–—-])(?: an?| the)?[\s:]{{0,2}}{HOLE}\W{{0,4}}\Z",
     re.IGNORECASE,
 )
 # "Without question, C.": some words and one option.
-ADVERBIAL = re.compile(rf"\A[^{HOLE}{{}}<>='\"]{{3,120}}[,:–—]\s?{HOLE}\W{{0,4}}\Z")
+ADVERBIAL = re.compile(rf"\A[^{HOLE}{{}}<>='\"]{{3,120}}[,–—]\s?{HOLE}\W{{0,4}}\Z")
 NO_QUESTION = re.compile(
     r"(?:no|without(?: a| any)?|beyond(?: any| a)?) (?:\w+ )?(?:question|doubt|hesitation)", re.I
 )
@@ -126,7 +137,8 @@ LOOKS_AT = re.compile(
     r"(?<![a-z])(?:see|saw|look\w*|read\w*|describ\w+|discuss\w*|examin\w+|review\w*|start\w*"
     r"|begin\w*|check\w*|explain\w*|turn\w*|ask\w*|need\w*|want\w*|recall\w*|rememb\w+|know"
     r"|wonder\w*|question|understand|first|like to|mention\w*|stain\w*|marked|labell?ed|let|please"
-    r"|compar\w+|find|found|observ\w+|notic\w+|note[sd]?|return\w*|move\w*|unsure|uncertain)(?![a-z])",
+    r"|compar\w+|find|found|observ\w+|notic\w+|note[sd]?|return\w*|move\w*|unsure"
+    r"|uncertain)(?![a-z])",
     re.IGNORECASE,
 )
 # What another option is set against: "C rather than A", "C, unlike A or B".
@@ -148,7 +160,8 @@ VERB_NEXT = (
     r"|shows?|lacks?|would|remains?|holds?|falls?|goes)"
 )
 CLAUSE = re.compile(
-    r"(?:[,—–:]|\s-)\s?(?:and |but )?(?=(?:but|however|so|thus|therefore|hence|whereas|while|although"
+    r"(?:[,—–:]|\s-)\s?(?:and |but )?(?=(?:but|however|so|thus|therefore|hence|whereas|while"
+    r"|although"
     r"|though|making|leaving|which|since|because|as|for|with|given|the|this|i|we|it|yet|unlike"
     rf"|{SEVERAL_HOLES}{VERB_NEXT})(?![a-z]))|[—–:]\s?(?={HOLE}\W{{0,4}}\Z)"
     r"|\s(?:but|however|so|whereas|while|although|though|because|since|yet)(?=\s)"

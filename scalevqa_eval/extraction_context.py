@@ -36,7 +36,8 @@ def after(text: str, end: int, found: str, options: Options, strict: bool = Fals
     if (first and ord(first) > 0x24F) or first in "(<[":
         return OK
     if words.FOLLOWS.match(rest.lstrip(" ")):
-        return OK if not strict or (found.isupper() and found not in "AI") else NO
+        joined = re.match(r" ?(?:and|but)\b", rest)
+        return OK if not strict or (found.isupper() and (found not in "AI" or joined)) else NO
     if strict or found in "AI" or found.islower():
         return OK if re.match(r" ?(?:because|since|as|due|not|rather)\b", rest) else NO
     return OK if first.isupper() else NO
@@ -71,7 +72,8 @@ def contradicted(text: str, end: int, letter: str, options: Options) -> bool:
 
 
 _BEFORE_SECOND = re.compile(
-    r"\A(?:[\s)\"”\]]{1,8}(?=[,/&;|]|and|or)|[\s(.…,—–-]{1,8}(?=(?:and|or) [^.\n]{0,30}(?:[.\n]|$)))"
+    r"\A(?:[\s)\"”\]]{1,8}(?=[,/&;|]|and|or)|[\s(.…,—–-]{1,8}(?=(?:and"
+    r"|or) [^.\n]{0,30}(?:[.\n]|$)))"
 )
 
 

@@ -19,7 +19,21 @@ _KEY_NOUNS = (
     *("prediction", "predicted", "pred", "result", "response", "output", "label", "diagnosis"),
 )
 _KEY_QUALIFIERS = frozenset(
-    "my the your model correct best most likely single right best 正确 最终".split()
+    [
+        "my",
+        "the",
+        "your",
+        "model",
+        "correct",
+        "best",
+        "most",
+        "likely",
+        "single",
+        "right",
+        "best",
+        "正确",
+        "最终",
+    ]
 )
 
 

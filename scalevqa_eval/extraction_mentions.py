@@ -84,7 +84,8 @@ def _labels(text: str, match: re.Match[str]) -> bool:
     if match["letter"] in "AI":
         return bool(
             re.match(
-                r"\s?(?:\Z|\n|[.,;:!?)\]]|[-–—]\s|(?:is|fits|best|or|and|to me|here|then|instead)\b)",
+                r"\s?(?:\Z|\n|[.,;:!?)\]]|[-–—]\s|(?:is|fits|best|or|and|to me|here|then"
+                r"|instead)\b)",
                 rest,
             )
         )

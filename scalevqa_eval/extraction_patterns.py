@@ -24,8 +24,10 @@ _ADJECTIVE = (
     r"|matching|fit|match))"
 )
 _NOUN = (
-    r"(?:answer|ans(?:\.(?=\s?[:(\[]))?|choice|option|selection|pick|response|letter|solution|conclusion|verdict"
-    r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match|one|description|explanation|fit|classification"
+    r"(?:answer|ans(?:\.(?=\s?[:(\[]))?|choice|option|selection|pick|response|letter"
+    r"|solution|conclusion|verdict"
+    r"|decision|diagnosis|prediction|guess|vote|alternative|statement|interpretation|match"
+    r"|one|description|explanation|fit|classification"
     r"|category|label)"
 )
 _FILLER = (
@@ -38,7 +40,8 @@ _FILLER = (
     r"(?![A-Za-z])[\s:,]{0,4}[\"'“‘(\[{]{0,3})"
 )
 _COPULA = (
-    r"(?:\s?(?:is|are|was|(?:would |will )?ha(?:s|ve) to be|would be|should be|must be|will be|appears to be|seems to be"
+    r"(?:\s?(?:is|are|was|(?:would |will )?ha(?:s|ve) to be|would be|should be|must be"
+    r"|will be|appears to be|seems to be"
     r"|remains|corresponds to|lies with|points to|['’]s)(?![A-Za-z])"
     r"|\s?(?:=>|->|\.{2,3}|[:=\-–—→⇒➡⟶…\]】]))"
 )
@@ -65,7 +68,8 @@ NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 BOXED = re.compile(
-    r"(?:\\{1,2}f?|(?<![A-Za-z]))box(?:ed)?\s?\{(?P<value>[^{}\n]{0,200}(?:\{[^{}\n]{0,200}\}[^{}\n]{0,50})?)\}"
+    r"(?:\\{1,2}f?"
+    r"|(?<![A-Za-z]))box(?:ed)?\s?\{(?P<value>[^{}\n]{0,200}(?:\{[^{}\n]{0,200}\}[^{}\n]{0,50})?)\}"
 )
 
 _AUX = (
@@ -147,17 +151,6 @@ VERDICTS = re.compile(
     r"(?P<after>[^.,;\n]{0,40})",
     re.IGNORECASE,
 )
-MAKES = re.compile(
-    rf"(?<![A-Za-z])mak(?:es|ing)\s{OPEN}(?:option |choice |answer )?{OPEN}{LETTER}{CLOSE}"
-    rf"\s(?:the|our|my)\s(?:only )?{_FITTING}(?![A-Za-z])",
-    re.IGNORECASE,
-)
-ONLY = re.compile(
-    rf"(?<![A-Za-z])only {OPEN}(?:option |choice |answer ){{0,2}}{OPEN}{LETTER}{CLOSE}"
-    r"\s(?:fits|is|matches|remains|explains|accounts|describes|shows|makes|has"
-    r"|can be)(?![A-Za-z])",
-    re.IGNORECASE,
-)
 QUESTION_AND_ANSWER = re.compile(rf"(?:^|\n)A ?[:.] ?[(\"']?{LETTER}(?=[)\"'.]{{0,3}}\s?(?:\n|\Z))")
 JUDGED = re.compile(
     rf"{LETTER}{CLOSE}(?:\s?[.:\-–—→=]\s?|(?<=\))\s|\s\()(?:(?:this is )?(?:correct|true|yes"
@@ -177,6 +170,7 @@ MARKED = re.compile(
 # --- what stands around --------------------------------------------------------------------------
 NEGATION = re.compile(
     r"(?<![A-Za-z])(?:not|never|cannot|neither|nor|whether|unless|hardly|no longer|excluding?"
+    r"|anything but|anyone but|other than|before|until"
     r"|except"
     r"|eliminat\w+|rul(?:e|es|ed|ing) out|wrong|incorrect|unlikely|least|false|no evidence|doubt"
     r"|would have(?! to)|depend(?:s|ing)?|tempted|at first|initially|suppose|assum(?:e|ing)"
@@ -192,7 +186,8 @@ CONDITIONAL = re.compile(
     r"(?<![A-Za-z])(?:if|when|whether|suppose|were)(?![A-Za-z])", re.IGNORECASE
 )
 OTHERS = re.compile(
-    r"(?:[a-z]{4,}(?<!question)(?<!image)['’]s|wrong|incorrect|other|another|initial|first|previous|second[- ]best|next[- ]best|second"
+    r"(?:[a-z]{4,}(?<!question)(?<!image)['’]s|wrong|incorrect|other|another|initial|first"
+    r"|previous|second[- ]best|next[- ]best|second"
     r"|third"
     r"|runner[- ]up|alternative|possible|plausible|potential|tempting|distractor|least [a-z]+"
     r"|unlikely"
@@ -216,7 +211,8 @@ CORRECTION = re.compile(
     r"(?<![A-Za-z])(?:wait|actually|correction|on second thoughts?|reconsider\w*|let me re\w*"
     r"|i was wrong|mistaken?|scratch that|sorry|hmm+|no,|instead|upon re\w+|looking again|but then"
     r"|re-?examin\w+|re-?check\w*|re-?evaluat\w+|on reflection|revis\w+|change my)(?![A-Za-z])"
-    r"|不对|不對|等等|等一下|更正|重新|いや|待って|訂正|아니|다시|espera|corrección|warte|moment|attend"
+    r"|不对|不對|等等|等一下|更正|重新|いや|待って|訂正|아니|다시|espera|corrección|warte"
+    r"|moment|attend"
     r"|en fait|подожди|нет,",
     re.IGNORECASE,
 )

@@ -65,7 +65,7 @@ def _sentence(
             return first, False, method
         if said_no and says.THE_OTHER_IS.match(sentence):
             return first, False, method
-        if last and alone and says.LIKELY_TEXT.match(sentence):
+        if last and says.LIKELY_TEXT.match(sentence):
             return first, False, method
         plain = not (says.REJECTS.search(sentence) or says.HEDGES.search(sentence))
         if plain and last and alone and only and says.VERB_TEXT.match(sentence):
@@ -99,7 +99,7 @@ def _sentence(
         method = "option-text" if weak else "statement"
         if (
             (dismissed and says.REMAINS.match(clause))
-            or (not weak and says.SUBJECT.search(clause))
+            or ((not weak or (only and alone)) and says.SUBJECT.search(clause))
             or (not weak and last and _one_says(sentence))
             or (
                 says.OBJECT.search(clause)

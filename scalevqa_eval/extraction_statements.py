@@ -251,8 +251,6 @@ def _verdicts(text: str, options: Options) -> Iterator[Statement]:
             yield Statement(match.start(), match.end(), letter, False)
     for pattern in (
         words.JUDGED,
-        words.ONLY,
-        words.MAKES,
         languages.FOREIGN_VERDICTS,
         languages.GERMAN_VERB,
     ):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import extraction_cases
+import extraction_kinds_one
+import extraction_kinds_two
 import extraction_replies
 import extraction_replies_mixed
 import extraction_replies_terse
@@ -18,6 +20,8 @@ ROWS = [
     *extraction_replies.CASES,
     *extraction_replies_terse.CASES,
     *extraction_replies_mixed.CASES,
+    *extraction_kinds_one.CASES,
+    *extraction_kinds_two.CASES,
 ]
 OPTIONS = dict(zip("ABCD", extraction_cases.T, strict=True))
 
@@ -189,6 +193,9 @@ ADVERSARIAL = (
     "Error ",
     "\\",
     "Necrosis ",
+    "Necrosis fits ",
+    "A, and it is B, ",
+    "not A, so B ",
 )
 
 
