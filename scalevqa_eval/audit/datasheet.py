@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scalevqa_eval.audit.shown import clean, count, percent, signed, small, span
+from scalevqa_eval.audit.shown import clean, count, full_name, percent, signed, small, span
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 _PHRASES = 5
@@ -16,7 +16,7 @@ _FINDINGS = 12
 def datasheet(data: Mapping[str, Any]) -> str:
     """A Markdown section to paste into a dataset card, from what audit.json holds."""
     benchmark, text = data["benchmark"], data["text_only"]
-    name = _plain(" ".join(filter(None, (benchmark["name"], benchmark["split"]))))
+    name = _plain(full_name(benchmark["name"], benchmark["split"]))
     clusters = (
         f", {benchmark['clusters']} clusters ({_plain(benchmark['clusters_from'])})"
         if benchmark["clusters_from"]

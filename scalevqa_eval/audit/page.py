@@ -9,7 +9,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scalevqa_eval.audit.page_models import blind_table, repair_summary, visual_tables
-from scalevqa_eval.audit.shown import Bar, bar, clean, count, percent, points, small, span
+from scalevqa_eval.audit.shown import (
+    Bar,
+    bar,
+    clean,
+    count,
+    full_name,
+    percent,
+    points,
+    small,
+    span,
+)
 from scalevqa_eval.questions import Question
 
 FILE = "audit.html"
@@ -44,7 +54,7 @@ def _view(data: Mapping[str, Any], questions: Sequence[Question]) -> dict[str, A
     benchmark, text = data["benchmark"], data["text_only"]
     verdicts = data["verdict_by_dimension"]
     return {
-        "name": clean(" ".join(filter(None, (benchmark["name"], benchmark["split"])))),
+        "name": clean(full_name(benchmark["name"], benchmark["split"])),
         "verdict": data["verdict"],
         "meaning": _MEANING[data["verdict"]],
         "reasons": data["reasons"],

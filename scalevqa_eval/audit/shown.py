@@ -76,6 +76,11 @@ def signed(difference: float) -> str:
     return f"{100 * difference:+.1f}"
 
 
+def full_name(name: str, split: str) -> str:
+    """Benchmark and split; a bare file is named like its split, which is said once."""
+    return " ".join(dict.fromkeys(filter(None, (name, split))))
+
+
 def clean(text: object) -> str:
     """Without control and bidirectional override characters: texts come from files."""
     return "".join(c if c.isprintable() else " " for c in str(text))

@@ -26,51 +26,49 @@ def clusters(benchmark: Benchmark) -> list[str]:
     return [str(q.slide) for q in benchmark.questions]
 
 
-def test_pruning_stops_at_chance_and_keeps_hits() -> None:
-    leaky = plant("length", 120, strength=0.5, slides=8)
+def test_pruning_removes_what_is_leaky_and_stops_at_chance() -> None:
+    leaky = plant("phrase", 100, strength=0.45, slides=6)
     found = prune(leaky.questions, clusters(leaky), seed=0)
     assert found.reached
-    assert found.rounds[0].accuracy["shape"] > 0.45
-    last = found.rounds[-1]
-    # At chance, not below it by more than the last round's step.
-    assert max(last.accuracy.values()) <= 0.25 + 1e-9
-    assert max(last.accuracy.values()) > 0.12
-    share = found.rounds[0].accuracy
-    assert found.cap == int(120 * (1 - max(share.values())) / 0.75)
-    assert set(found.kept) | set(found.removed) == set(range(120))
+    first, last = found.rounds[0].accuracy, found.rounds[-1].accuracy
+    assert max(first.values()) > 0.45
+    assert max(last.values()) <= 0.25 + 1e-9
+    assert max(last.values()) > 0.05  # not all hits were removed
+    assert found.cap == int(100 * (1 - max(first.values())) / 0.75)
+    assert set(found.kept) | set(found.removed) == set(range(100))
     assert not set(found.kept) & set(found.removed)
-    assert prune(leaky.questions, clusters(leaky), seed=0) == found
 
-
-def test_pruning_removes_what_is_leaky() -> None:
-    leaky = plant("phrase", 120, strength=0.4, slides=8)
-    found = prune(leaky.questions, clusters(leaky), seed=0)
-
-    def planted(question: Question) -> bool:
+    def planted(place: int) -> bool:
+        question = leaky.questions[place]
         return "when seen as a whole" in question.options[question.answer]
 
-    removed = [planted(leaky.questions[i]) for i in found.removed]
-    kept = [planted(leaky.questions[i]) for i in found.kept]
-    assert sum(removed) / len(removed) > 0.8
-    assert sum(kept) / len(kept) < sum(removed) / len(removed)
+    removed, kept = map(planted, found.removed), map(planted, found.kept)
+    assert sum(removed) / len(found.removed) > 0.8
+    assert sum(kept) / len(found.kept) < 0.6
+
+
+def test_the_same_seed_prunes_the_same() -> None:
+    leaky = plant("length", 40, strength=0.5, slides=5)
+    first = prune(leaky.questions, clusters(leaky), seed=3)
+    assert prune(leaky.questions, clusters(leaky), seed=3) == first
 
 
 def test_pruning_is_no_repair_where_another_split_still_knows(tmp_path: Path) -> None:
-    leaky = plant("medoid", 100, strength=0.45, slides=8)
-    other = replace(plant("medoid", 120, strength=0.45, seed=1), split="train")
+    leaky = plant("medoid", 72, strength=0.5, slides=6)
+    other = replace(plant("medoid", 60, strength=0.5, seed=1), split="train")
     section = repair("prune", leaky, tmp_path, external=other)
     names = {check["name"]: check for check in section["checks"]}
     assert {"stack", "trees", "characters", "external", "removed"} <= set(names)
     assert section["status"] != "repaired"
-    assert section["kept"] < 100
+    assert section["kept"] < 72
     changes = json.loads((tmp_path / "changes.json").read_text())
     actions = Counter(entry["action"] for entry in changes["questions"])
-    assert actions == {"kept": section["kept"], "removed": 100 - section["kept"]}
+    assert actions == {"kept": section["kept"], "removed": 72 - section["kept"]}
     assert all(entry["round"] >= 1 for entry in changes["questions"] if "round" in entry)
 
 
 def test_without_an_external_split_pruning_never_claims_a_repair(tmp_path: Path) -> None:
-    clean = plant("none", 48, slides=6)
+    clean = plant("none", 30, slides=5)
     section = repair("prune", clean, tmp_path)
     assert section["status"] in ("not shown", "not repaired")
 
@@ -110,13 +108,13 @@ def test_questions_with_the_same_answer_share_no_block() -> None:
 
 
 def test_blocks_bring_every_text_probe_to_chance(tmp_path: Path) -> None:
-    leaky = plant("phrase", 240, strength=0.5, slides=24)
-    other = replace(plant("phrase", 80, strength=0.5, seed=1), split="train")
+    leaky = plant("phrase", 144, strength=0.5, slides=16)
+    other = replace(plant("phrase", 40, strength=0.5, seed=1), split="train")
     section = repair("blocks", leaky, tmp_path, external=other)
-    assert section["kept"] >= 0.85 * 240
+    assert section["kept"] >= 0.8 * 144
     for check in section["checks"]:
         assert abs(check["accuracy"] - 0.25) < 0.02, check
-    assert section["status"] in ("repaired", "not shown")  # 240 questions are few
+    assert section["status"] in ("repaired", "not shown")  # so many are few
     assert "reviewer" in section["statement"]
     assert {check["name"] for check in section["checks"]} >= {
         "stack", "trees", "characters", "external", "stack-with-siblings",
@@ -145,7 +143,7 @@ def test_worksheet_has_each_borrowed_option_and_no_formula(tmp_path: Path) -> No
 @pytest.mark.parametrize("method", ["prune", "blocks"])
 def test_files_keep_fields_and_ids(tmp_path: Path, method: str) -> None:
     rows = []
-    for number, q in enumerate(plant("length", 96, strength=0.4, slides=12).questions, start=1):
+    for number, q in enumerate(plant("length", 48, strength=0.4, slides=8).questions, start=1):
         rows.append(
             {"No": number, "question": q.text, "options": dict(q.options), "answer": q.answer,
              "rationale": "because", "image_path": {"low_mag": q.image_set[0], "high_mag": None},

@@ -24,9 +24,11 @@ from scalevqa_eval.audit.repair.checks import (
 from scalevqa_eval.audit.repair.dataset import file_name, raw_rows, rows_text
 from scalevqa_eval.audit.repair.prune import Pruned, prune
 from scalevqa_eval.audit.repair.worksheet import worksheet_csv, worksheet_html
+from scalevqa_eval.audit.shown import full_name
 from scalevqa_eval.audit.verdict import MARGIN
 from scalevqa_eval.benchmark import Loaded
 from scalevqa_eval.errors import DataError, UsageError
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.questions import Benchmark, Question
 
 Method = Literal["prune", "blocks"]
@@ -287,9 +289,10 @@ def _blocks(setting: _Setting) -> _Result:
         "group of slides (extra_info.slide_group) in one split or fold.",
     ]
     sheet = setting.benchmark
-    root = sheet.image_root
-    base = root.absolute().as_uri() if root is not None and root.is_dir() else None
-    name = " ".join(filter(None, (sheet.name, sheet.split)))
+    base = None
+    if sheet.image_root is not None and not ImageStore(sheet.image_root).check(new[:1]):
+        base = sheet.image_root.absolute().as_uri()
+    name = full_name(sheet.name, sheet.split)
     return _Result(
         new,
         [_change(question, by_id) for question in questions],
