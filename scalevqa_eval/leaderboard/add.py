@@ -14,7 +14,7 @@ from scalevqa_eval.compare import check_manifest
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.leaderboard.answers import to_lines
 from scalevqa_eval.leaderboard.entries import FULL, Board, slug
-from scalevqa_eval.leaderboard.loading import load_board
+from scalevqa_eval.leaderboard.loading import load_board, make_board
 from scalevqa_eval.outcomes import Outcome
 from scalevqa_eval.runs import MANIFEST, Run
 from scalevqa_eval.summary import summarise
@@ -59,8 +59,8 @@ def add_run(
     _fits(board, run, summary)
     if _changed_prompt(board, run.manifest) and not notes:
         raise UsageError(
-            f"{run.path} used the prompt {_style(run.manifest)!r}, this board's is "
-            f"{board.prompt.style if board.prompt else ''!r}: say why with --note"
+            f"{run.path} used the prompt {_prompt(run.manifest['prompt'])!r}, this board's is "
+            f"{_prompt(board.prompt.model_dump() if board.prompt else {})!r}: say why with --note"
         )
     if summary["measure"] != "accuracy":
         notes = (*notes, f"Open questions: right means {summary['measure']}.")
@@ -136,10 +136,7 @@ def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board
     if prompt.get("style") and prompt.get("sha256"):
         head["prompt"] = {"style": prompt["style"], "sha256": prompt["sha256"]}
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=96) + "entries:\n"
-    try:
-        return text, Board(**head)
-    except ValueError as error:
-        raise DataError(f"{run.path}: no board can be made of it: {error}") from error
+    return text, make_board(head, f"{run.path}: no board can be made of it")
 
 
 def _card_counts(name: str, split: str) -> dict[str, int]:
@@ -198,8 +195,9 @@ def _changed_prompt(board: Board, manifest: Mapping[str, Any]) -> bool:
     return bool(manifest["prompt"].get("sha256") != board.prompt.sha256)
 
 
-def _style(manifest: Mapping[str, Any]) -> str:
-    return str(manifest["prompt"].get("style", ""))
+def _prompt(prompt: Mapping[str, Any]) -> str:
+    """A prompt's style and the beginning of its hash."""
+    return f"{prompt.get('style', '')} {str(prompt.get('sha256', ''))[:12]}".strip()
 
 
 def _entry(
@@ -214,7 +212,6 @@ def _entry(
     manifest = run.manifest
     sha256 = hashlib.sha256((run.path / MANIFEST).read_bytes()).hexdigest()
     lines = to_lines(run.questions, run.records)
-    digest = str(manifest["prompt"].get("sha256", ""))[:12]
     versions = manifest.get("versions")
     version = versions.get("scalevqa-eval", "") if isinstance(versions, Mapping) else ""
     model = name or manifest["model"]["name"]
@@ -224,7 +221,7 @@ def _entry(
         "revision": revision,
         "state": state,
         "condition": run.condition,
-        "prompt": f"{_style(manifest)} {digest}".strip(),
+        "prompt": _prompt(manifest["prompt"]),
         "harness": f"scalevqa-eval {version}".strip(),
         "source": {"text": "run of this harness", "url": source_url, "manifest": sha256},
         "date": str(manifest.get("started", ""))[:10],

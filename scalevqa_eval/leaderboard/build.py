@@ -58,7 +58,8 @@ def check(directory: Path) -> tuple[int, int, list[str]]:
     """Recompute every entry that has answers, and compare the pages with a fresh build.
 
     Returns how many entries there are, how many were recomputed, and the problems in words
-    (one question of difference is one). Raises DataError if a board cannot be read at all.
+    (one question of difference is one, a file left behind by an entry another). Raises DataError
+    if a board cannot be read at all.
     """
     entries = recomputed = 0
     problems: list[str] = []
@@ -74,7 +75,18 @@ def check(directory: Path) -> tuple[int, int, list[str]]:
             recomputed += 1
     if problems:
         return entries, recomputed, problems
-    for name, text in build(directory).items():
+    files = build(directory)
+    pages = {path for path in (directory / EVAL_RESULTS).rglob("*") if path.is_file()}
+    kept = {path for path in (directory / "answers").rglob("*") if path.is_file()}
+    entered = {
+        directory / entry.answers
+        for board in load_boards(directory)
+        for entry in board.entries
+        if entry.answers
+    }
+    for path in sorted((pages - {directory / name for name in files}) | (kept - entered)):
+        problems.append(f"{path.relative_to(directory)} belongs to no entry: remove it")
+    for name, text in files.items():
         path = directory / name
         if not path.is_file():
             problems.append(f"{name} is missing: run scalevqa leaderboard build")

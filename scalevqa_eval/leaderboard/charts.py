@@ -37,8 +37,10 @@ def dot_plot(standing: Standing) -> Markup:
     if standing.board.chance is not None:
         parts.append(_level(standing.board.chance, "guessing", height, "end"))
     if standing.strongest_text is not None:
-        total = standing.strongest_text[0].total
-        parts.append(_level(total.correct / total.n, "text only", height, "start"))
+        probe = standing.strongest_text[0]
+        share, split = probe.total.correct / probe.total.n, _short(probe.split, 12)
+        other = "" if probe.split == standing.board.split else f" ({split})"
+        parts.append(_level(share, f"text only{other}", height, "start"))
     for place, line in enumerate(lines):
         parts.append(_dot_row(line, 34 + place * _STEP))
     label = f"{standing.board.title}: accuracy on all questions with 95 % intervals"

@@ -8,6 +8,7 @@ so in `no_counts`. Anything else is refused with one line that names the entry.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Hashable
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -131,7 +132,7 @@ class Entry(_Strict):
     @property
     def key(self) -> tuple[str, ...]:
         """What no two entries of a board may share."""
-        name = " ".join(self.model.casefold().split())
+        name = " ".join(unicodedata.normalize("NFKC", self.model).casefold().split())
         return name, self.revision, self.state, self.condition, self.prompt
 
 

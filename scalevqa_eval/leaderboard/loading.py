@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,41 @@ def load_board(path: Path) -> Board:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(data, dict):
         raise DataError(f"{path} is no leaderboard: it begins with `benchmark:`")
-    try:
-        board = Board(**data)
-    except (ValidationError, TypeError) as error:
-        raise DataError(f"{path}: {_problem(error, data)}") from error
+    board = make_board(data, str(path))
     if board.benchmark != path.stem:
         raise DataError(f"{path} holds the board of {board.benchmark!r}: name the file after it")
     return board
+
+
+def make_board(data: dict[str, Any], where: str) -> Board:
+    """A board from its fields. Raises DataError, in one line that begins with `where`."""
+    if (text := _unseen(data)) is not None:
+        mark = next(c for c in text if _is_unseen(c))
+        raise DataError(
+            f"{where}: {text[:80]!a} holds a character that cannot be seen "
+            f"(U+{ord(mark):04X}): leave it out"
+        )
+    try:
+        return Board(**data)
+    except (ValidationError, TypeError) as error:
+        raise DataError(f"{where}: {_problem(error, data)}") from error
+
+
+def _is_unseen(character: str) -> bool:
+    """Control and format characters: they turn text around on a page, or make two names alike."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") and character not in "\n\t"
+
+
+def _unseen(value: Any) -> str | None:
+    """The first text with such a character in (nested) YAML values."""
+    if isinstance(value, str):
+        return value if any(map(_is_unseen, value)) else None
+    inside: list[Any] = []
+    if isinstance(value, dict):
+        inside = [*value.keys(), *value.values()]
+    elif isinstance(value, list):
+        inside = value
+    return next((text for part in inside if (text := _unseen(part)) is not None), None)
 
 
 def load_boards(directory: Path) -> list[Board]:

@@ -135,7 +135,7 @@ def swap_level(clusters: int, level: float = 0.05) -> float:
     """
     if clusters > 50:
         return level
-    patterns = 2 ** max(clusters - 1, 0)
+    patterns = 2.0 ** max(clusters - 1, 0)
     return math.floor(level * patterns + 1e-9) / patterns
 
 

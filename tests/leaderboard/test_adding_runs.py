@@ -204,3 +204,30 @@ def test_command_line(tmp_path: Path, boards: Path) -> None:
     assert "'=M" in (boards / "small.csv").read_text()
     done = CliRunner().invoke(app, ["leaderboard", "add", str(run.path), "--state", "best"])
     assert done.exit_code != 0
+
+
+def test_refusals_are_one_line_and_name_both_prompts(tmp_path: Path, boards: Path) -> None:
+    evil = write_run(tmp_path / "evil", GOOD, benchmark={"name": "../../evil"})
+    with pytest.raises(DataError, match="no board can be made") as caught:
+        add_run(evil, boards)
+    assert "\n" not in str(caught.value)
+    hidden = write_run(tmp_path / "hidden", GOOD, model="test/\u202eledom")
+    with pytest.raises(DataError, match="cannot be seen"):
+        add_run(hidden, boards)
+    assert list(boards.rglob("*")) == []
+    add_run(write_run(tmp_path / "first", GOOD), boards)
+    edited = {"style": "scalereasoner-v1", "sha256": "7" * 64}  # same name, other words
+    with pytest.raises(UsageError, match=r"v1 777777777777', this board's is '.*v1 555555555555'"):
+        add_run(write_run(tmp_path / "other", GOOD, prompt=edited), boards)
+
+
+def test_check_sees_what_a_removed_entry_left_behind(tmp_path: Path, boards: Path) -> None:
+    kept = add_run(write_run(tmp_path / "one", GOOD, model="test/one"), boards)
+    path = boards / "small.yaml"
+    before = path.read_bytes()
+    gone = add_run(write_run(tmp_path / "two", BLIND, model="test/two"), boards)
+    path.write_bytes(before)
+    write(build(boards), boards)
+    assert kept.answers.is_file()
+    (problem,) = check(boards)[2]
+    assert problem == f"{gone.answers.relative_to(boards)} belongs to no entry: remove it"
