@@ -48,6 +48,14 @@ def _missing() -> str:
     return f"{', '.join(missing)}: needs the engines environment, run scripts/setup-engines"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # What engines leave for the garbage collector is looked at after the last test, where no
+    # test's own filters hold.
+    if not _missing():
+        for kind in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+            config.addinivalue_line("filterwarnings", f"default::{kind}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # What the engines and what they import warn about is not ours to mend.
     for item in items:

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from scalevqa_eval.blocking import run_blocking
 from scalevqa_eval.models import Model, Reply
 from scalevqa_eval.prompts import ImagePart, Prompt, Sampling, TextPart
 
@@ -80,7 +81,7 @@ def ask_all(model: Model, prompts: Iterable[Prompt]) -> list[Reply]:
     async def gather() -> list[Reply]:
         return list(await asyncio.gather(*(model.reply(prompt) for prompt in prompts)))
 
-    return asyncio.run(gather())
+    return run_blocking(gather())
 
 
 def ask_each(model: Model, prompts: Iterable[Prompt]) -> list[Reply | Exception]:
@@ -90,11 +91,11 @@ def ask_each(model: Model, prompts: Iterable[Prompt]) -> list[Reply | Exception]
         waiting = (model.reply(prompt) for prompt in prompts)
         return list(await asyncio.gather(*waiting, return_exceptions=True))
 
-    return asyncio.run(gather())
+    return run_blocking(gather())
 
 
 def close(model: Model) -> None:
-    asyncio.run(model.aclose())
+    run_blocking(model.aclose())
 
 
 def assert_agree(name: str, replies: Sequence[Reply], reference: Sequence[Reply]) -> None:

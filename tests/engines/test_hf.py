@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from engine_prompts import OPTIONS, ask_all, ask_each, image_set_prompts, make_prompt, picture
 
+from scalevqa_eval.blocking import run_blocking
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import load_model
 
@@ -217,7 +218,7 @@ def test_out_of_memory_with_a_given_batch_size_says_what_to_do(qwen: str, opened
     import torch
 
     model = opened(f"hf/{qwen}", batch_size=4)
-    asyncio.run(model.start())
+    run_blocking(model.start())
 
     def generate(**inputs: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -299,7 +300,7 @@ def test_closing_ends_what_is_under_way(qwen: str) -> None:
         await model.aclose()
         return list(await asyncio.gather(*tasks, return_exceptions=True))
 
-    found = asyncio.run(work())
+    found = run_blocking(work())
     assert any(isinstance(reply, BaseException) for reply in found)
     with pytest.raises(ModelError, match="closed"):
         ask_all(model, [make_prompt(1)])

@@ -72,7 +72,7 @@ def test_bad_prompts_are_errors_of_their_own(server: Any) -> None:
             make_prompt(1),
             make_prompt(2, text="x y " * 3000),
             make_prompt(3, [picture(n) for n in range(4)]),
-            make_prompt(4, max_tokens=100_000),
+            make_prompt(4, text="A" * 1700, max_tokens=100_000),
         ],
     )
     assert [isinstance(reply, ModelError) for reply in found] == [False, True, True, False]
