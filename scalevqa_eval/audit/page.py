@@ -26,6 +26,7 @@ FILE = "audit.html"
 EXAMPLES = 20
 _LONGEST = 700
 _PHRASES = 30
+_CUES = 16
 _MEANING = {
     "leaky": "Questions can be answered without looking at the images, better than by guessing.",
     "clean": "No probe that was tried answers better than guessing, and there are enough "
@@ -66,7 +67,8 @@ def _view(data: Mapping[str, Any], questions: Sequence[Question]) -> dict[str, A
         "probes": [_probe(p) for p in sorted(text["probes"], key=_by_accuracy)],
         "chance": percent(text["chance"]),
         "detectable": percent(text["detectable_accuracy"]),
-        "cues": [_cue(cue) for cue in data["shortcuts"]["cues"]],
+        "cues": [_cue(cue) for cue in data["shortcuts"]["cues"][:_CUES]],
+        "more_cues": max(0, len(data["shortcuts"]["cues"]) - _CUES),
         "phrases": _phrases(data["shortcuts"]["phrases"]),
         "position": _position(data["position"]),
         "transfer": _transfer(data.get("transfer")),

@@ -126,3 +126,33 @@ def test_badges_are_svg_of_their_own(verdict: str) -> None:
     root = ElementTree.fromstring(badge_svg(verdict))
     assert root.get("aria-label") == f"text-only audit: {verdict}"
     assert int(root.get("width", "0")) > 100
+
+
+def test_sections_of_models_and_repairs_are_shown(
+    hostile: tuple[dict[str, Any], tuple[Question, ...]],
+) -> None:
+    row = {
+        "name": HOSTILE, "n": 10, "first": 8, "second": 3, "difference": 0.5, "low": 0.2,
+        "high": 0.8, "permutation": 0.01,
+    }  # fmt: skip
+    part = {"correct": 8.0, "n": 10, "accuracy": 0.8, "ci": [0.5, 0.9], "chance": 0.25}
+    visual = {
+        "models": [
+            {"model": f"m/{HOSTILE}", "full": part, "answer": "No single scale is enough.",
+             "gaps": [{"condition": "only-low", "meaning": "full minus only-low",
+                       "overall": row, "rows": [row]}],
+             "not_applicable": ["shuffled-views"]}
+        ]
+    }  # fmt: skip
+    repaired = {
+        "method": "blocks", "status": "not shown", "statement": f"Because {HOSTILE}",
+        "questions": 30, "kept": 24, "files": [f"repair/{HOSTILE}.json"], "lines": [HOSTILE],
+        "checks": [{"name": "trees", "about": "boosted trees", "p_value": 0.4, **part}],
+    }  # fmt: skip
+    data = {**hostile[0], "visual": visual, "repair": repaired}
+    seen = Seen(to_html(data, hostile[1]))
+    assert "script" not in seen.tags
+    for words in ("+50.0", "No single scale is enough.", "Not applicable here: shuffled-views",
+                  "Repair by blocks: not shown", "24 of 30 questions are kept"):  # fmt: skip
+        assert words in seen.text
+    assert "only-low): +50.0 points" in datasheet(data)

@@ -19,7 +19,7 @@ from scalevqa_eval.audit.repair import block_accuracy, build_blocks, repair
 from scalevqa_eval.audit.repair.prune import prune
 from scalevqa_eval.benchmark import read_benchmark
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.questions import Benchmark, Question
+from scalevqa_eval.questions import Benchmark
 
 
 def clusters(benchmark: Benchmark) -> list[str]:
