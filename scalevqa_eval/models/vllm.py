@@ -7,11 +7,13 @@ event loop of its own, in a thread, so that it can be used from any loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import threading
 import time
 from collections.abc import Coroutine, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 from scalevqa_eval.errors import MissingExtra, ModelError, UsageError
@@ -80,6 +82,7 @@ def load(
         if isinstance(error, ModuleNotFoundError) and error.name == "vllm":
             raise MissingExtra("vllm/", "vllm") from None
         raise UsageError(f"vLLM is installed but cannot be imported: {error}") from error
+    _keep_yaml_dates()
     try:
         config = AsyncEngineArgs(
             disable_log_stats=True, **options.engine_arguments()
@@ -95,6 +98,21 @@ def quiet_environment(environment: Any) -> None:
     environment.setdefault("VLLM_NO_USAGE_STATS", "1")
     # A fork would copy locks that our threads hold.
     environment.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+
+
+def _keep_yaml_dates() -> None:
+    """Undo what lm-format-enforcer does to PyYAML for the whole process: dates become text.
+
+    vLLM imports it with the first constrained reply; here it is imported earlier, and the
+    constructor of dates is put back.
+    """
+    import yaml
+
+    constructors = yaml.SafeLoader.yaml_constructors
+    dates = constructors["tag:yaml.org,2002:timestamp"]
+    with contextlib.suppress(Exception):  # it is not needed, whatever is wrong with it
+        import_module("lmformatenforcer.external.jsonschemaobjectutil")
+    constructors["tag:yaml.org,2002:timestamp"] = dates
 
 
 class VLLMModel:

@@ -110,6 +110,16 @@ def test_wrong_options(qwen: str, options: dict[str, Any], reason: str) -> None:
         load_model(f"vllm/{qwen}", **options)
 
 
+def test_yaml_is_read_as_before(engine: Any) -> None:
+    """A package that vLLM imports would have dates read as text in the whole process."""
+    import datetime
+
+    import yaml
+
+    ask_all(engine, [make_prompt(1, letters_only=True)])
+    assert yaml.safe_load("until: 2026-12-31") == {"until": datetime.date(2026, 12, 31)}
+
+
 def test_engine_that_dies_stops_the_run_and_resume_finishes_it(
     engine: Any, qwen: str, tmp_path: Path
 ) -> None:

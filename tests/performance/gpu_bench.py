@@ -111,7 +111,9 @@ def main() -> None:
 
         async def vllm() -> None:
             model: Any = load_model(
-                f"vllm/{checkpoint}", limit_mm_per_prompt=3, max_model_len=8192,
+                f"vllm/{checkpoint}",
+                limit_mm_per_prompt=3,
+                max_model_len=8192 if options.shape == "7b" else 4096,
                 enforce_eager=options.shape == "tiny",
             )  # fmt: skip
             await model.start()
