@@ -19,9 +19,14 @@ from scipy import stats
 from scalevqa_eval.statistics import (
     Clusters,
     bootstrap_means,
+    detectable_difference,
+    difference_error,
     macro_average,
+    mcnemar,
+    permutation_test,
     proportion_limits,
     sign_flip,
+    swap_level,
 )
 from scalevqa_eval.statistics.intervals import Array
 from scalevqa_eval.statistics.paired import difference_limits
@@ -89,9 +94,7 @@ def null_p_values(random: np.random.Generator, sizes: Array, draws: int) -> dict
     )
     b = random.binomial(200, 0.3, draws)
     gained = random.binomial(b, 0.5)
-    exact = np.array(
-        [stats.binomtest(int(k), int(m)).pvalue for k, m in zip(gained, b, strict=True)]
-    )
+    exact = np.array([mcnemar(int(k), int(m - k)) for k, m in zip(gained, b, strict=True)])
     as_extreme = np.array(
         [_mass_as_extreme(int(k), int(m)) for k, m in zip(gained, b, strict=True)]
     )
@@ -154,6 +157,31 @@ def macro_coverage(
     return covered / draws, width / draws
 
 
+def power_of_swapping(count: int, draws: int = 800) -> tuple[float, float]:
+    """The median difference that `compare` says can be seen, and how often swapping sees it.
+
+    Slides of 20 questions, unequally hard; the second run is the first with so much less.
+    """
+    random = np.random.default_rng(3)
+    slides = np.repeat(np.arange(count), 20).tolist()
+
+    def answers(difference: float) -> tuple[Array, Array]:
+        base = random.beta(2, 2, count) * 0.6 + 0.1
+        better = np.minimum(base + difference, 1.0)
+        first = (random.random((count, 20)) < better[:, None]).astype(np.float64)
+        second = (random.random((count, 20)) < base[:, None]).astype(np.float64)
+        return first.ravel(), second.ravel()
+
+    level = swap_level(count)
+    named = [
+        detectable_difference(*difference_error(*answers(0.1), slides), level=level)
+        for _ in range(300)
+    ]
+    difference = float(np.median(named))
+    found = [permutation_test(*answers(difference), slides, draws=999) for _ in range(draws)]
+    return difference, float(np.mean(np.array(found) <= 0.05))
+
+
 def _mass_as_extreme(k: int, m: int) -> float:
     if m == 0:
         return 1.0
@@ -211,14 +239,30 @@ def main() -> int:
             for correlation in CORRELATIONS:
                 sums = draw_sums(random, np.full(count, 27.0), accuracy, correlation, 4000)
                 low, high, _ = proportion_limits(Clusters(sums, sums, np.full(count, 27.0)))
-                share = np.mean((low <= accuracy) & (accuracy <= high))
+                share = float(np.mean((low <= accuracy) & (accuracy <= high)))
                 print(f"| {count} | {accuracy} | {correlation} | {100 * share:.1f} |")
+    print("\n| sizes | clusters | accuracy | ICC | covered: five to eight slides |")
+    print("|---|---|---|---|---|")
+    few = {"equal": np.ones(8), "unequal": np.array([0.1, 0.2, 0.4, 1.0, 2.0, 2.3, 0.5, 1.5])}
+    for name, weights in few.items():
+        for count in (5, 6, 8):
+            sizes = np.maximum(1.0, np.rint(27 * weights[:count] / weights[:count].mean()))
+            for accuracy in (*ACCURACIES, 0.95):
+                for correlation in CORRELATIONS:
+                    sums = draw_sums(random, sizes, accuracy, correlation, 4000)
+                    low, high, _ = proportion_limits(Clusters(sums, sums, sizes))
+                    share = float(np.mean((low <= accuracy) & (accuracy <= high)))
+                    print(f"| {name} | {count} | {accuracy} | {correlation} | {100 * share:.1f} |")
     print("\n| clusters | ICC | macro average covered | mean width |\n|---|---|---|---|")
     for count, mean in CLUSTERS.items():
         for correlation in CORRELATIONS:
             sizes = cluster_sizes(count, mean, False)
             share, width = macro_coverage(random, sizes, correlation, 2000)
             print(f"| {count} | {correlation} | {100 * share:.1f} | {width:.3f} |", flush=True)
+    print("\n| clusters | difference named | found by swapping |\n|---|---|---|")
+    for count in (6, 8, 10, 20, 37):
+        difference, power = power_of_swapping(count)
+        print(f"| {count} | {difference:.3f} | {100 * power:.0f} % |", flush=True)
     print(f"\n{bad} cells outside; {time.perf_counter() - started:.0f} s")
     return int(bad > 0)
 
