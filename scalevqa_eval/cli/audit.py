@@ -114,6 +114,8 @@ def audit(
             findings=findings,
             progress=tick,
         )
+    if models.named or repair is not None:
+        save(report, directory, loaded.questions)  # kept, whatever becomes of the rest
     report = models.ask(report, loaded, directory)
     if repair is not None:
         report = _repaired(repair, report, benchmark, split, data_dir, other, directory)

@@ -240,3 +240,13 @@ def test_the_demo_has_no_fault() -> None:
     others, _ = other_splits(demo)
     assert len(others) == 2
     assert {f.severity for f in examine(demo, others)} == {"note"}
+
+
+def test_texts_that_are_none_and_huge_ones_do_no_harm() -> None:
+    bad = question(1, text=float("nan"))
+    huge = question(2, options={c: f"{c} " + "word " * 200_000 for c in "ABCD"})
+    foreign = question(
+        3, text="どの組織像が正しいですか", options={"A": "腺管構造", "B": "充実性増殖"}, answer="A"
+    )
+    empty = question(4, text="", options={"A": "x", "B": "y"}, answer="A")
+    assert [f.severity for f in examine(benchmark(bad, huge, foreign, empty))] == ["note"] * 1

@@ -28,7 +28,7 @@ def examine(
     `images` False leaves the files unopened. The result does not depend on the order of rows.
     """
     tell = tick or _silent
-    questions = sorted(benchmark.questions, key=lambda question: question.id)
+    questions = list(_sorted(benchmark))
     apart = [Other(_name(other, benchmark), _sorted(other)) for other in others]
     tell("views and wording")
     found = [*views_and_sets(questions), *given_away(questions), *misplaced_views(questions)]
@@ -87,7 +87,14 @@ def _same_ids(one: Benchmark, two: Benchmark) -> bool:
 
 
 def _sorted(benchmark: Benchmark) -> tuple[Question, ...]:
-    return tuple(sorted(benchmark.questions, key=lambda question: question.id))
+    """Questions by id; those with texts that are none are left to the audit's intake."""
+    readable = (q for q in benchmark.questions if _readable(q))
+    return tuple(sorted(readable, key=lambda question: question.id))
+
+
+def _readable(question: Question) -> bool:
+    texts = (question.text, question.answer, *question.options.values())
+    return all(isinstance(text, str) for text in texts)
 
 
 def _name(other: Benchmark, audited: Benchmark) -> str:
