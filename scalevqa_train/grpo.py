@@ -10,6 +10,8 @@ A run's directory:
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -205,7 +207,7 @@ def train(
         settings = [*plan.settings, *resume]
         if plan.request.device == "cpu":
             # A path of its own: sockets need a short one, and another Ray may run here.
-            temporary = stack.enter_context(_short_directory())
+            temporary = stack.enter_context(_short_directory(output))
             settings.append(Setting("+ray_kwargs.ray_init._temp_dir", temporary, "--device cpu"))
         metrics = next_metrics_file(output)
         say(f"{plan.steps - first} steps to do; the trainer starts (log: {output / 'train.log'})")
@@ -227,10 +229,14 @@ def train(
 
 
 @contextmanager
-def _short_directory() -> Iterator[str]:
-    path = tempfile.mkdtemp(prefix="ray-")
+def _short_directory(run: Path) -> Iterator[str]:
+    """A run's own directory for Ray, removed at the end, or at the next start after a kill."""
+    mark = f"{hashlib.sha256(str(run).encode()).hexdigest()[:10]}-{os.getuid()}"
+    path = Path(tempfile.gettempdir()) / f"ray-{mark}"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)  # fails if anyone else holds the name
     try:
-        yield path
+        yield str(path)
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
