@@ -28,6 +28,7 @@ from engine_prompts import (
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import Reply, load_model
+from scalevqa_eval.prompts import Sampling
 from scalevqa_eval.runner import evaluate
 
 
@@ -124,18 +125,22 @@ def test_engine_that_dies_stops_the_run_and_resume_finishes_it(
     engine: Any, qwen: str, tmp_path: Path
 ) -> None:
     benchmark = small.benchmark(tmp_path / "images", sets=8, each=5)
-    half = evaluate(engine, small_part(benchmark, 12), output=tmp_path / "runs", cache=True)
+    settings: dict[str, Any] = {
+        "output": tmp_path / "runs",
+        "sampling": Sampling(max_tokens=16),
+    }
+    half = evaluate(engine, small_part(benchmark, 12), **settings)
     assert half.complete
     (core,) = find(os.getpid(), "VLLM::EngineCore")
     kill(core)
-    stopped = evaluate(engine, benchmark, output=tmp_path / "runs", cache=True)
+    stopped = evaluate(engine, benchmark, **settings)
     assert not stopped.complete
     assert "engine died" in stopped.stopped
     answered = sum(record.outcome.scored for record in stopped.records)
     assert answered < 40
     fresh = load_model(f"vllm/{qwen}", **TINY)
     try:
-        finished = evaluate(fresh, benchmark, output=tmp_path / "runs", cache=True)
+        finished = evaluate(fresh, benchmark, **settings)
     finally:
         close(fresh)
     assert finished.complete

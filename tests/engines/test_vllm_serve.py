@@ -27,6 +27,7 @@ from engine_prompts import (
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import Reply, load_model
+from scalevqa_eval.prompts import Sampling
 from scalevqa_eval.runner import evaluate
 
 SERVER = "vllm.entrypoints.openai.api_server"
@@ -103,7 +104,12 @@ def test_server_that_dies_stops_the_run(server: Any, tmp_path: Path) -> None:
             kill(pid)
 
     stopped = evaluate(
-        server, benchmark, output=tmp_path / "runs", on_progress=killing, max_concurrency=4
+        server,
+        benchmark,
+        output=tmp_path / "runs",
+        sampling=Sampling(max_tokens=16),
+        on_progress=killing,
+        max_concurrency=4,
     )
     assert not stopped.complete
     assert "server died" in stopped.stopped
