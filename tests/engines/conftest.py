@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,12 +49,12 @@ def _missing() -> str:
     return f"{', '.join(missing)}: needs the engines environment, run scripts/setup-engines"
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_sessionstart() -> None:
     # What engines leave for the garbage collector is looked at after the last test, where no
-    # test's own filters hold.
+    # test's own filters hold, and pytest would end with a failure that belongs to none.
     if not _missing():
-        for kind in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
-            config.addinivalue_line("filterwarnings", f"default::{kind}")
+        for kind in (ResourceWarning, pytest.PytestUnraisableExceptionWarning):
+            warnings.filterwarnings("default", category=kind)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
