@@ -31,7 +31,7 @@ class RowDraw:
         return draw.choices(list(logprobs), weights)[0]
 
 
-class RowSampler(LogitsProcessor):
+class RowSampler(LogitsProcessor):  # type: ignore[misc]  # untyped base
     """Adds Gumbel noise to the scores, after which greedy decoding is sampling.
 
     argmax(score / T + Gumbel noise) is a draw from softmax(score / T) (Gumbel 1954). Each row
@@ -70,7 +70,7 @@ def _filtered(scores: Any, draw: RowDraw) -> Any:
     return scores
 
 
-class RowLimits(StoppingCriteria):
+class RowLimits(StoppingCriteria):  # type: ignore[misc]  # untyped base
     """Ends each row at its own number of new tokens, and all of them once `stop` is set."""
 
     def __init__(self, limits: Sequence[int], width: int, stop: threading.Event) -> None:
