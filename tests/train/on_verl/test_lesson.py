@@ -207,7 +207,8 @@ def _try(lesson: Lesson) -> str:
 def test_the_reward_rises(lesson: Lesson) -> None:
     steps = read_steps(lesson.folder / "grpo")
     rewards = [value for step in steps if (value := step.first(REWARD)) is not None]
-    assert len(rewards) == STEPS
+    # The kill may come between the writing of a checkpoint and that of its step's numbers.
+    assert STEPS - 1 <= len(rewards) <= STEPS
     begin, end = sum(rewards[:4]) / 4, sum(rewards[-4:]) / 4
     assert end - begin >= 0.2, rewards
     differences = [s.values.get("training/rollout_probs_diff_mean", 0.0) for s in steps]
