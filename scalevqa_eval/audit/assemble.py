@@ -12,8 +12,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from scalevqa_eval import __version__
+from scalevqa_eval.audit.dataset import examine, other_splits
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.intake import Intake, take_in
+from scalevqa_eval.audit.loading import read_for_audit
 from scalevqa_eval.audit.position import PositionBias, position_bias
 from scalevqa_eval.audit.report import LEVELS, AuditReport, Cue, QuestionLeak
 from scalevqa_eval.audit.results import StratumResult
@@ -38,14 +40,18 @@ def audit(
     seed: int = 0,
     margin: float = MARGIN,
     findings: Sequence[Finding] = (),
+    look_at_data: bool = True,
     progress: Tick | None = None,
     workers: int | None = None,
 ) -> AuditReport:
     """Find out whether a benchmark can be answered without looking at its images.
 
+    A name or path is read as by the command: rows that are no question become findings.
     `train` is another split (or another benchmark) to fit on for the transfer probe.
     `permutations` is the number of redraws of the right options, `seeds` of assignments to folds;
     `margin` is how far above chance is still clean. `findings` are put first in the report.
+    `look_at_data` adds what is wrong with texts, images and splits (those beside the benchmark,
+    and `train`).
     `progress` is told what is being done. The same questions and seed give the same report,
     whatever the order of questions and options and the options' letters (the counts of positions
     excepted). Raises UsageError, DataError, or SelfTestFailed if a probe saw a label.
@@ -55,8 +61,12 @@ def audit(
     if not 0 < margin < 1:
         raise UsageError(f"the margin above chance lies between 0 and 1, not {margin}")
     tick = progress or _silent
-    loaded = _loaded(benchmark)
+    loaded, found = _read(benchmark)
+    other = None if train is None else _loaded(train)
     taken = take_in(loaded.questions)
+    if look_at_data:
+        splits, unread = other_splits(loaded, other)
+        found += (*unread, *examine(loaded, splits, tick=tick))
     # One thread per matrix product, and several products at once: faster for products of this
     # size, and the same bits on any number of cores.
     with threadpool_limits(limits=1):
@@ -71,11 +81,11 @@ def audit(
             tick=tick,
         )
         transfer = None
-        if train is not None:
+        if other is not None:
             transfer = probe_transfer(
                 taken.questions,
                 taken.clusters.labels,
-                _loaded(train),
+                other,
                 seed=seed,
                 workers=workers or max(1, min(4, os.cpu_count() or 1)),
                 tick=tick,
@@ -84,7 +94,7 @@ def audit(
         phrases = find_phrases(text.table, text.gold)
     position = position_bias(taken.questions, seed)
     return _report(
-        loaded, taken, text, transfer, position, tuple(phrases), tuple(findings),
+        loaded, taken, text, transfer, position, tuple(phrases), (*findings, *found),
         {"permutations": permutations, "seeds": text.seeds, "null_seeds": text.null_seeds,
          "folds": text.folds, "seed": seed, "margin": margin, "levels": LEVELS},
     )  # fmt: skip
@@ -92,6 +102,13 @@ def audit(
 
 def _silent(_: str) -> None:
     pass
+
+
+def _read(benchmark: Benchmark | str | Path) -> tuple[Benchmark, tuple[Finding, ...]]:
+    """The benchmark to audit, and findings about rows that could not be read."""
+    if isinstance(benchmark, Benchmark):
+        return benchmark, ()
+    return read_for_audit(str(benchmark))
 
 
 def _loaded(benchmark: Benchmark | str | Path) -> Benchmark:
@@ -154,6 +171,7 @@ def _report(
         findings=(*findings, *taken.findings, *more),
         self_test={"passed": True, "probes": list(text.checked)},
         sections={} if transfer is None else {"transfer": transfer.to_json()},
+        source=taken.questions,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from scalevqa_eval.questions import Question
 
@@ -14,7 +15,22 @@ _FIELD = re.compile(
     r"source|pmc|pmid|video|study|tcga|cluster|group",
     re.IGNORECASE,
 )
+_ENOUGH = 5  # a field of fewer values is more likely a kind of slides than a slide
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
+
+
+def cluster_fields(row: Mapping[str, Any]) -> dict[str, str | int]:
+    """What a row of a file has in fields that may name its slide or patient.
+
+    Fields of the row, and of objects in it (`extra_info.patient` as `patient`).
+    """
+    found: dict[str, str | int] = {}
+    inner = [part for part in row.values() if isinstance(part, dict)]
+    for part in (row, *inner):
+        for key, value in part.items():
+            if isinstance(value, (str, int)) and _FIELD.search(key) and key not in found:
+                found[key] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,7 @@ class Clusters:
 def find_clusters(questions: Sequence[Question]) -> Clusters:
     """The slides; else the first of: a TCGA patient, a field of `extra`, a directory, an image.
 
+    The first with five clusters or more, that is; else the first with two.
     Where a repair has joined slides by option blocks, their groups go before all. A guess must
     make at least two clusters, and fewer clusters than questions. Where nothing is found, each
     question is a cluster of its own.
@@ -43,12 +60,15 @@ def find_clusters(questions: Sequence[Question]) -> Clusters:
         return Clusters(tuple(str(group) for group in groups), "slide group", True)
     if all(question.slide for question in questions):
         return Clusters(tuple(str(q.slide) for q in questions), "slide", True)
+    found: list[Clusters] = []
     for source, label in _guesses(questions):
         labels = [label(question) for question in questions]
-        if any(value is None for value in labels):
-            continue
-        if 2 <= len(set(labels)) < len(questions):
-            return Clusters(tuple(str(value) for value in labels), source, False)
+        if all(value is not None for value in labels) and 2 <= len(set(labels)) < len(questions):
+            found.append(Clusters(tuple(str(value) for value in labels), source, False))
+            if found[-1].count >= _ENOUGH:
+                return found[-1]
+    if found:
+        return found[0]
     if any(question.slide for question in questions):  # some are known: the others stand alone
         mixed = tuple(q.slide or f"\0{i}" for i, q in enumerate(questions))
         return Clusters(mixed, "slide, where it is given", False)

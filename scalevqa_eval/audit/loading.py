@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from scalevqa_eval.audit.clusters import cluster_fields
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.questions import Benchmark
+
+if TYPE_CHECKING:
+    from scalevqa_eval.benchmark import Loaded
 
 _SHOWN = 20
 
@@ -38,4 +44,20 @@ def read_for_audit(
         )
         for kind, rows in kinds.items()
     )
-    return loaded.benchmark, findings
+    return _with_cluster_fields(loaded), findings
+
+
+def _with_cluster_fields(loaded: Loaded) -> Benchmark:
+    """Where slides are missing: fields that no card mentions and that may name the slide."""
+    benchmark = loaded.benchmark
+    if all(question.slide for question in benchmark.questions):
+        return benchmark
+    from scalevqa_eval.audit.repair.dataset import raw_rows
+
+    rows = {id_: cluster_fields(row) for id_, row in raw_rows(loaded).items()}
+    return replace(
+        benchmark,
+        questions=tuple(
+            replace(q, extra={**rows.get(q.id, {}), **q.extra}) for q in benchmark.questions
+        ),
+    )

@@ -10,7 +10,7 @@ from scalevqa_eval.audit.badge import badge_svg
 from scalevqa_eval.audit.datasheet import datasheet
 from scalevqa_eval.audit.page import FILE as PAGE
 from scalevqa_eval.audit.page import to_html
-from scalevqa_eval.audit.report import AuditReport
+from scalevqa_eval.audit.report import FILE, AuditReport
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.questions import Question
 
@@ -20,14 +20,15 @@ BADGE, DATASHEET = "badge.svg", "datasheet.md"
 def save(report: AuditReport, directory: Path | str, questions: Sequence[Question] = ()) -> Path:
     """Write all files of an audit; returns audit.json, which is written last.
 
-    `questions` give the page the texts of its examples. Raises DataError if it cannot be written.
+    `questions` give the page the texts of its examples, by default the audited ones. Raises
+    DataError if it cannot be written.
     """
     directory = Path(directory)
     data = report.to_json()
-    write_text(directory / PAGE, to_html(data, questions))
+    write_text(directory / PAGE, to_html(data, questions or report.source))
     write_text(directory / BADGE, badge_svg(data["verdict"]))
     write_text(directory / DATASHEET, datasheet(data))
-    return report.save(directory)
+    return write_text(directory / FILE, report.text())
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from scalevqa_eval.audit.position import PositionBias
 from scalevqa_eval.audit.results import StratumResult, rounded
 from scalevqa_eval.audit.shortcuts import Phrase
 from scalevqa_eval.audit.verdict import LEVEL, SIDE_LEVEL, Verdict
-from scalevqa_eval.errors import DataError
+from scalevqa_eval.questions import Question
 
 FILE = "audit.json"
 FORMAT = 1
@@ -75,6 +74,7 @@ class AuditReport:
     """Everything that an audit found. `sections` is for parts that are asked for by options.
 
     `strata[0]` is all questions, the others are dimensions. `questions` are most leaky first.
+    `source` are the audited questions; only the page's examples show anything of them.
     """
 
     benchmark: Mapping[str, Any]
@@ -91,11 +91,18 @@ class AuditReport:
     findings: tuple[Finding, ...]
     self_test: Mapping[str, Any]
     sections: Mapping[str, Any]
+    source: tuple[Question, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def text_only(self) -> StratumResult:
-        """The probes on all questions."""
-        return self.strata[0]
+        """The probes on all questions; `by_dimension` has those on each dimension."""
+        return replace(self.strata[0], by_dimension={s.name: s for s in self._dimensions()})
+
+    @property
+    def transfer(self) -> Mapping[str, Any] | None:
+        """`transfer` of audit.json, if the audit was given a split to fit on."""
+        found: Mapping[str, Any] | None = self.sections.get("transfer")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """What audit.json holds; docs/audit.md explains every key."""
@@ -138,18 +145,13 @@ class AuditReport:
         return json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, directory: Path | str) -> Path:
-        """Write audit.json into `directory` in one step; returns the file."""
-        target = Path(directory) / FILE
-        part = target.with_name(f".{FILE}.{os.getpid()}.part")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(self.text(), encoding="utf-8", errors="backslashreplace")
-            part.replace(target)
-        except OSError as error:
-            raise DataError(f"the audit cannot be written to {target}: {error}") from error
-        finally:
-            part.unlink(missing_ok=True)
-        return target
+        """Write audit.json, audit.html, badge.svg and datasheet.md; returns audit.json.
+
+        Raises DataError if they cannot be written.
+        """
+        from scalevqa_eval.audit.output import save
+
+        return save(self, directory)
 
 
 def _position(bias: PositionBias) -> dict[str, Any]:

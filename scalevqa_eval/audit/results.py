@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from scalevqa_eval.audit.verdict import Verdict
@@ -58,7 +59,8 @@ class StratumResult:
     `p_value` is for the family of probes, `p_adjusted` also for all strata. `upper` is the
     largest one-sided 95 % upper limit of any probe; `detectable` the smallest accuracy that a
     probe on so many questions shows with 80 % power (None: too few for any). `best_name` is the
-    probe that stands for the stratum, see `strata.choose`.
+    probe that stands for the stratum, see `strata.choose`. `by_dimension` is filled for all
+    questions (`AuditReport.text_only`).
     """
 
     name: str
@@ -72,10 +74,36 @@ class StratumResult:
     verdict: Verdict
     best_name: str
     probes: tuple[ProbeResult, ...]
+    by_dimension: Mapping[str, StratumResult] = field(default_factory=dict, compare=False)
 
     @property
     def best(self) -> ProbeResult:
         return self.probe(self.best_name)
+
+    @property
+    def best_probe(self) -> str:
+        return self.best_name
+
+    @property
+    def accuracy(self) -> float:
+        """Of the best probe, as `correct`, `ci`, `null_mean` and `null_sd` are."""
+        return self.best.accuracy
+
+    @property
+    def correct(self) -> float:
+        return self.best.correct
+
+    @property
+    def ci(self) -> tuple[float, float]:
+        return self.best.ci
+
+    @property
+    def null_mean(self) -> float | None:
+        return self.best.null_mean
+
+    @property
+    def null_sd(self) -> float | None:
+        return self.best.null_sd
 
     def probe(self, name: str) -> ProbeResult:
         """One of `probes`. Raises KeyError if there is none of that name."""

@@ -88,7 +88,6 @@ def audit(
     from rich.console import Console
 
     from scalevqa_eval import audit as package
-    from scalevqa_eval.audit.dataset import examine, other_splits
     from scalevqa_eval.audit.loading import read_for_audit
     from scalevqa_eval.audit.output import save
     from scalevqa_eval.audit.terminal import show
@@ -102,8 +101,6 @@ def audit(
     directory = output or Path("audits") / directory_name(loaded)
     models.confirm(loaded, ask=not yes)
     with ticking() as tick:
-        splits, unread = other_splits(loaded, other)
-        findings = (*findings, *unread, *examine(loaded, splits, tick=tick))
         report = package(
             loaded,
             train=other,
