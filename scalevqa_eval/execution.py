@@ -16,7 +16,7 @@ from scalevqa_eval.cache import ReplyCache
 from scalevqa_eval.errors import ModelError, ScaleVQAError
 from scalevqa_eval.evaluation import Evaluation, Progress
 from scalevqa_eval.images import ImageStore
-from scalevqa_eval.models import Model, Reply, Usage
+from scalevqa_eval.models import Model, Reply, StartableModel, Usage
 from scalevqa_eval.outcomes import Outcome, Record
 from scalevqa_eval.prices import cost
 from scalevqa_eval.prompts import Prompt, PromptStyle, Sampling, build_prompt
@@ -112,6 +112,11 @@ class Execution:
     async def run(self, concurrency: int) -> str:
         """Ask everything that is open. Returns why it stopped early, "" if it did not."""
         throttle = Throttle(max(1, concurrency))
+        if self.progress.kept < self.progress.total and isinstance(self.model, StartableModel):
+            try:
+                await self.model.start()
+            except ModelError as error:
+                return str(error)
         for plan in self.plans:
             plan.writer = runs.RecordWriter(plan.directory / runs.RECORDS)
         tasks = self.tasks()

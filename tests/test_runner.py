@@ -353,3 +353,35 @@ def test_the_manifest_says_what_was_done(tmp_path: Path) -> None:
     assert blank["sha256"] != sent
     evaluate(always("A"), questions, ["full"], output=tmp_path / "runs")
     assert len(open_run(done.path).manifest["calls"]) == 2
+
+
+class Slow(Scripted):
+    """A model that has to be started."""
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__(lambda prompt: tagged("A"))
+        self.fails = fails
+        self.started = 0
+
+    async def start(self) -> None:
+        self.started += 1
+        assert not self.prompts
+        if self.fails:
+            raise ModelError("the weights are cut off", fatal=True)
+
+
+def test_a_model_is_started_before_the_first_prompt_and_not_for_nothing(tmp_path: Path) -> None:
+    questions = benchmark(tmp_path / "images")
+    model = Slow()
+    assert evaluate(model, questions, output=tmp_path / "runs", cache=False).complete
+    assert model.started == 1
+    evaluate(model, questions, output=tmp_path / "runs", cache=False)
+    assert model.started == 1
+
+
+def test_a_model_that_does_not_start_says_why(tmp_path: Path) -> None:
+    model = Slow(fails=True)
+    done = evaluate(model, benchmark(tmp_path / "images"), output=tmp_path / "runs")
+    assert not done.complete
+    assert done.stopped == "the weights are cut off"
+    assert model.prompts == []
