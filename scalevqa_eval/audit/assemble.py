@@ -70,16 +70,7 @@ def audit(
     # One thread per matrix product, and several products at once: faster for products of this
     # size, and the same bits on any number of cores.
     with threadpool_limits(limits=1):
-        text = probe_text(
-            taken.questions,
-            taken.clusters.labels,
-            permutations=permutations,
-            seeds=seeds,
-            seed=seed,
-            margin=margin,
-            workers=workers or max(1, min(4, os.cpu_count() or 1)),
-            tick=tick,
-        )
+        # First: what is wrong with `train` is said before the long work.
         transfer = None
         if other is not None:
             transfer = probe_transfer(
@@ -90,6 +81,16 @@ def audit(
                 workers=workers or max(1, min(4, os.cpu_count() or 1)),
                 tick=tick,
             )
+        text = probe_text(
+            taken.questions,
+            taken.clusters.labels,
+            permutations=permutations,
+            seeds=seeds,
+            seed=seed,
+            margin=margin,
+            workers=workers or max(1, min(4, os.cpu_count() or 1)),
+            tick=tick,
+        )
         tick("phrases")
         phrases = find_phrases(text.table, text.gold)
     position = position_bias(taken.questions, seed)

@@ -121,12 +121,16 @@ def _cluster_findings(kept: Sequence[Question], clusters: Clusters) -> list[Find
             Finding(
                 "few-clusters",
                 "warning",
-                f"All {len(kept):,} questions come from {what} ({clusters.source}): intervals "
+                f"{_all(len(kept))} from {what} ({clusters.source}): intervals "
                 "count each cluster as one answer, and nothing can be certified.",
                 {"clusters": clusters.count},
             )
         )
     return found
+
+
+def _all(n: int) -> str:
+    return "The only question comes" if n == 1 else f"All {n:,} questions come"
 
 
 def _finding(kind: str, severity: Severity, concerned: Sequence[Question], message: str) -> Finding:

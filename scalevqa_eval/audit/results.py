@@ -45,7 +45,7 @@ class ProbeResult:
             "ci_method": self.ci_method,
             "upper_bound": rounded(self.upper),
             "chance": rounded(self.chance),
-            "p_value": rounded(self.p_value),
+            "p_value": p_rounded(self.p_value),
             "test": self.test,
             "null_mean": rounded(self.null_mean),
             "null_sd": rounded(self.null_sd),
@@ -125,12 +125,17 @@ class StratumResult:
             "chance_corrected": rounded((best.accuracy - self.chance) / (1 - self.chance)),
             "null_mean": rounded(best.null_mean),
             "null_sd": rounded(best.null_sd),
-            "p_value": rounded(self.p_value),
-            "p_adjusted": rounded(self.p_adjusted),
+            "p_value": p_rounded(self.p_value),
+            "p_adjusted": p_rounded(self.p_adjusted),
             "upper_bound": rounded(self.upper),
             "detectable_accuracy": rounded(self.detectable),
             "verdict": self.verdict,
         }
+
+
+def p_rounded(p: float) -> float:
+    """Six significant digits; never 0, which no p-value is (below 1e-300: 1e-300)."""
+    return float(f"{max(p, 1e-300):.6g}")
 
 
 def rounded(value: float | None) -> float | None:

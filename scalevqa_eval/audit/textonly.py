@@ -24,7 +24,7 @@ from scalevqa_eval.questions import Question
 MANY_SEEDS_UP_TO = 2_000
 """With more questions, redraws go through one assignment to folds: the others change little."""
 _CHECKED = 400
-_SAME = 1e-3
+SAME = 1e-3
 
 
 class SelfTestFailed(ScaleVQAError):
@@ -134,17 +134,17 @@ def _check_features(questions: Sequence[Question], seed: int) -> list[str]:
         if probe.siblings and not before.has_siblings:
             continue
         if not np.array_equal(probe.answer(before), probe.answer(after)):
-            raise _moved(probe.name, "its scores change")
+            raise sees_labels(probe.name, "its scores change")
         checked.append(probe.name)
     for name in ("contrast", "tfidf"):
         if (getattr(before, name) != getattr(after, name)).nnz:
-            raise _moved(name, "its features change")
+            raise sees_labels(name, "its features change")
     same = np.array_equal(before.structure.values, after.structure.values)
     same = same and np.array_equal(before.text_codes, after.text_codes)
     if before.has_siblings:
         same = same and np.array_equal(before.siblings, after.siblings)
     if not same:
-        raise _moved("structure", "its features change")
+        raise sees_labels("structure", "its features change")
     return checked
 
 
@@ -160,13 +160,13 @@ def _check_answers(table: Table, draws: Sequence[Draw], answers: Sequence[Answer
         rows = (draw.fold == 0)[table.owner]
         for name, scores in found.first.items():
             moved = float(np.abs(scores[rows, 0] - scores[rows, 1]).max())
-            if moved > _SAME * max(1.0, float(np.abs(scores[rows, 0]).max())):
-                raise _moved(name, f"scores of held-out questions change by up to {moved:.3g}")
+            if moved > SAME * max(1.0, float(np.abs(scores[rows, 0]).max())):
+                raise sees_labels(name, f"scores of held-out questions change by up to {moved:.3g}")
             checked.append(name)
     return checked
 
 
-def _moved(name: str, what: str) -> SelfTestFailed:
+def sees_labels(name: str, what: str) -> SelfTestFailed:
     return SelfTestFailed(
         f"self-test failed: probe {name} sees labels that it must not see ({what} when only the "
         "labels of held-out questions change). No result is given."

@@ -21,8 +21,10 @@ from scalevqa_eval.audit.probes import learned
 from scalevqa_eval.audit.probes.learned import Fitter
 from scalevqa_eval.audit.probes.stack import NAME as STACK
 from scalevqa_eval.audit.probes.stack import stack
-from scalevqa_eval.audit.results import rounded
+from scalevqa_eval.audit.results import p_rounded, rounded
+from scalevqa_eval.audit.shown import titled
 from scalevqa_eval.audit.table import Table, content_key, gold_offsets, make_table
+from scalevqa_eval.audit.textonly import SAME, sees_labels
 from scalevqa_eval.audit.verdict import SIDE_LEVEL, Verdict
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.questions import Benchmark, Question
@@ -45,7 +47,7 @@ class _Part:
             "ci": [rounded(x) for x in self.ci],
             "n": self.n,
             "chance": rounded(self.chance),
-            "p_value": rounded(self.p_value),
+            "p_value": p_rounded(self.p_value),
         }
 
 
@@ -98,13 +100,14 @@ def probe_transfer(
 ) -> Transfer:
     """Fit on `train`, answer `questions`. Questions that are in both are not fitted on.
 
-    Raises DataError if `train` has too few questions to fit on.
+    Raises DataError if `train` has too few questions to fit on, SelfTestFailed if the answers
+    depend on labels of `questions`.
     """
     tick("transfer: features")
     taken = take_in(train.questions)
     known = {content_key(question) for question in questions}
     fresh = [q for q in taken.questions if content_key(q) not in known]
-    name = " ".join(filter(None, (train.name, train.split)))
+    name = titled(train.name, train.split)
     findings = _overlap_findings(name, len(taken.questions) - len(fresh), fresh, questions)
     if len(fresh) < 4:
         raise DataError(
@@ -112,8 +115,10 @@ def probe_transfer(
         )
     both = [*questions, *fresh]
     table = make_table(both)
-    gold = gold_offsets(table, both)[:, None]
+    gold = gold_offsets(table, both)
     audited = table.order < len(questions)
+    # The second set of labels is for the self-test: the audited questions have other answers.
+    gold = np.column_stack([gold, np.where(audited, (gold + 1) % table.sizes, gold)])
     groups = [q.slide for q in fresh]
     labels = find_clusters(fresh).labels if not all(groups) else tuple(str(g) for g in groups)
     if len(set(labels)) < 2:
@@ -132,9 +137,10 @@ def probe_transfer(
     rows = audited[table.owner]
     scores = {key: value[rows] for key, value in inner.items()}
     scores[STACK] = stack(np.stack(list(inner.values())), table.sizes, gold, ~audited)
+    _check(scores)
     target = make_table(questions)  # the same canonical order, without the training questions
     truth = gold_offsets(target, questions)[:, None]
-    credits = {key: credit(target, value, truth)[:, 0] for key, value in scores.items()}
+    credits = {key: credit(target, value[:, :1], truth)[:, 0] for key, value in scores.items()}
     slides = [clusters[i] for i in target.order]
     everything = np.ones(target.n, dtype=bool)
     return Transfer(
@@ -158,7 +164,7 @@ def _scores(
     fitter.use_folds(fold)
     last = int(fold.max())
     row_fold = fold[table.owner]
-    result = np.zeros((table.rows, 1), dtype=np.float32)
+    result = np.zeros((table.rows, gold.shape[1]), dtype=np.float32)
 
     def one(i: int) -> None:
         rows = row_fold == i
@@ -168,6 +174,14 @@ def _scores(
         for job in [pool.submit(one, i) for i in range(last + 1)]:
             job.result()
     return result
+
+
+def _check(scores: dict[str, Singles]) -> None:
+    """What audited questions are answered must not move when their own labels change."""
+    for name, found in scores.items():
+        moved = float(np.abs(found[:, 0] - found[:, 1]).max())
+        if moved > SAME * max(1.0, float(np.abs(found[:, 0]).max())):
+            raise sees_labels(name, f"scores of audited questions change by up to {moved:.3g}")
 
 
 def _part(

@@ -166,8 +166,8 @@ def _repaired(
 
 
 def directory_name(loaded: Benchmark) -> str:
-    """`NAME-SPLIT`, in characters that every file system takes."""
-    name = "-".join(filter(None, (loaded.name, loaded.split)))
+    """`NAME-SPLIT`, or NAME if they are the same, in characters that every file system takes."""
+    name = "-".join(dict.fromkeys(filter(None, (loaded.name, loaded.split))))
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in name).lstrip(".") or "audit"
 
 

@@ -81,6 +81,23 @@ def test_clusters_are_looked_for(change: object, source: str, count: int) -> Non
     assert "clusters-guessed" in kinds(run(questions))
 
 
+def test_clusters_are_looked_for_in_fields_of_the_file(tmp_path: Path) -> None:
+    rows = [
+        {
+            "question": q.text, "options": dict(q.options), "answer": q.answer, "No": i,
+            "image_path": {"low_mag": f"{i}.jpg"}, "case_kind": i % 2,
+            "extra_info": {"patient": f"p{i % 7}", "question_type": "type_A"},
+        }
+        for i, q in enumerate(random_questions(28))
+    ]  # fmt: skip
+    path = tmp_path / "val.json"
+    path.write_text(json.dumps(rows))
+    report = audit(path, permutations=1, seeds=1)
+    assert report.benchmark["clusters"] == 7
+    assert "patient" in report.benchmark["clusters_from"]
+    assert "clusters-guessed" in kinds(report)
+
+
 def test_one_slide() -> None:
     report = run([replace(q, slide="only") for q in random_questions(30)])
     assert "few-clusters" in kinds(report)

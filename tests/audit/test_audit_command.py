@@ -140,3 +140,29 @@ def test_report_is_saved_as_it_prints(tmp_path: Path) -> None:
     file = report.save(tmp_path / "deep" / "er")
     assert file.read_text() == report.text()
     assert json.loads(report.text()) == json.loads(json.dumps(report.to_json()))
+
+
+def test_python_gives_what_the_command_gives(tmp_path: Path) -> None:
+    test = write(tmp_path / "test.json", "length", 60)
+    train = write(tmp_path / "train.json", "length", 60, seed=1)
+    assert invoke(test, *FEW, "--train", train, "--output", tmp_path / "one").exit_code == 0
+    report = audit(test, train=train, permutations=40, seeds=1)
+    report.save(tmp_path / "two")
+    names = {"audit.json", "audit.html", "badge.svg", "datasheet.md"}
+    assert {path.name for path in (tmp_path / "two").iterdir()} == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    data = json.loads((tmp_path / "two" / "audit.json").read_text())
+    assert "shared-slide" in {finding["kind"] for finding in data["findings"]}
+    most = next(q for q in report.source if q.id == report.questions[0].id)
+    assert most.options["A"] in (tmp_path / "two" / "audit.html").read_text()
+    assert report.transfer is not None
+    assert report.transfer["accuracy"] == data["transfer"]["accuracy"]
+    assert data["transfer"]["trained_on"] == "train"
+    text = report.text_only
+    assert text.best_probe == data["text_only"]["best_probe"]
+    for name, part in {"": data["text_only"], **data["text_only"]["by_dimension"]}.items():
+        own = text.by_dimension[name] if name else text
+        assert (own.accuracy, *own.ci) == pytest.approx((part["accuracy"], *part["ci"]), abs=1e-6)
+        assert 0 < part["p_value"] <= 1
+    assert 0 < data["transfer"]["p_value"] < 1e-6

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.planted import PHRASE, Leak, plant
+from scalevqa_eval.audit.textonly import SelfTestFailed
 from scalevqa_eval.benchmark import load_benchmark
 from scalevqa_eval.demo import LEAKY_PHRASE
+from scalevqa_eval.questions import Benchmark
 
 _FINDS: dict[Leak, str] = {
     "length": "longest",
@@ -90,13 +95,47 @@ def test_transfer_does_not_fit_on_audited_questions() -> None:
     assert "transfer-overlap" in {finding.kind for finding in both.findings}
 
 
-def _joined(first: object, second: object) -> object:
-    from dataclasses import replace
+def test_transfer_does_not_know_the_answers_that_it_is_tested_on() -> None:
+    """Each of four answers is right in one of four versions, so that the four counts make n."""
+    train, held_out = plant("phrase", 90, strength=0.6, seed=1), plant("phrase", 40, strength=0.6)
+    counts = []
+    for shift in range(4):
+        letters = [list(q.options) for q in held_out.questions]
+        turned = [
+            replace(q, answer=known[(known.index(q.answer) + shift) % 4])
+            for q, known in zip(held_out.questions, letters, strict=True)
+        ]
+        made = replace(held_out, questions=tuple(turned))
+        report = audit(made, train=train, permutations=1, seeds=1, look_at_data=False)
+        assert report.transfer is not None
+        counts.append(report.transfer["correct"])
+    assert sum(counts) == pytest.approx(40, abs=1e-4)
+    assert counts[0] > 20
 
-    from scalevqa_eval.questions import Benchmark
 
-    assert isinstance(first, Benchmark)
-    assert isinstance(second, Benchmark)
+def test_a_transfer_that_sees_answers_gives_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scalevqa_eval.audit import transfer
+    from scalevqa_eval.audit.probes.learned import LEARNED
+
+    class Peeking:
+        def __init__(self, inner: Any) -> None:
+            self.inner, self.use_folds = inner, inner.use_folds
+
+        def scores(self, gold: Any, train: Any, rows: Any) -> Any:
+            return self.inner.scores(gold, np.ones_like(train), rows)
+
+    class Probe:
+        name, about, siblings = "peeking", "trained on what it is asked", False
+
+        def prepare(self, evidence: Any, seed: int) -> Any:
+            return Peeking(LEARNED[1].prepare(evidence, seed))
+
+    monkeypatch.setattr(transfer, "learned", lambda: [Probe()])
+    with pytest.raises(SelfTestFailed, match="peeking"):
+        audit(plant("none", 30), train=plant("none", 30, seed=1), permutations=1, seeds=1)
+
+
+def _joined(first: Benchmark, second: Benchmark) -> Benchmark:
     renamed = [replace(q, id=f"other-{q.id}") for q in second.questions]
     return replace(first, questions=(*first.questions, *renamed))
 
