@@ -138,7 +138,9 @@ def _report(
     if len(strata) == 1:
         by_dimension = {text.table.dimensions[0]: strata[0].verdict}
     for name in by_dimension:
-        if position.p_adjusted.get(name, 1.0) <= SIDE_LEVEL:
+        # With one dimension, all questions are that dimension.
+        skew = position.p_adjusted.get(name if len(strata) > 1 else "", 1.0)
+        if skew <= SIDE_LEVEL:
             by_dimension[name] = "leaky"
     others: list[Verdict] = [stratum.verdict for stratum in strata[1:]]
     if min(position.p_adjusted.values()) <= SIDE_LEVEL:

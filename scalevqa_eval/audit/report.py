@@ -138,7 +138,9 @@ class AuditReport:
         }
 
     def _dimensions(self) -> tuple[StratumResult, ...]:
-        return self.strata[1:] or (self.strata[0],)
+        if len(self.strata) > 1:
+            return self.strata[1:]
+        return tuple(replace(self.strata[0], name=name) for name in self.verdict_by_dimension)
 
     def text(self) -> str:
         """audit.json as text; the same audit gives the same bytes."""

@@ -71,11 +71,6 @@ def small(p: float | None) -> str:
     return f"{p:.3f}" if p >= 0.0005 else "<.0005"
 
 
-def titled(name: str, split: str) -> str:
-    """A benchmark and its split; a bare file is both in one."""
-    return " ".join(dict.fromkeys(filter(None, (name, split))))
-
-
 def signed(difference: float) -> str:
     """A difference in percentage points with its sign."""
     return f"{100 * difference:+.1f}"

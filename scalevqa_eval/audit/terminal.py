@@ -11,7 +11,7 @@ from rich.table import Table
 
 from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.audit.results import ProbeResult, StratumResult
-from scalevqa_eval.audit.shown import titled
+from scalevqa_eval.audit.shown import full_name
 
 WIDTH = 79
 _PROBES = 8
@@ -61,7 +61,7 @@ def _columns(table: Table, first: str, others: Iterable[str]) -> None:
 
 
 def _strata(report: AuditReport) -> Table:
-    name = titled(report.benchmark["name"], report.benchmark["split"])
+    name = full_name(report.benchmark["name"], report.benchmark["split"])
     redraws = report.settings["permutations"]
     table = _table(
         f"{clean(name)}: answered without images",

@@ -22,7 +22,7 @@ from scalevqa_eval.audit.probes.learned import Fitter
 from scalevqa_eval.audit.probes.stack import NAME as STACK
 from scalevqa_eval.audit.probes.stack import stack
 from scalevqa_eval.audit.results import p_rounded, rounded
-from scalevqa_eval.audit.shown import titled
+from scalevqa_eval.audit.shown import full_name
 from scalevqa_eval.audit.table import Table, content_key, gold_offsets, make_table
 from scalevqa_eval.audit.textonly import SAME, sees_labels
 from scalevqa_eval.audit.verdict import SIDE_LEVEL, Verdict
@@ -107,7 +107,7 @@ def probe_transfer(
     taken = take_in(train.questions)
     known = {content_key(question) for question in questions}
     fresh = [q for q in taken.questions if content_key(q) not in known]
-    name = titled(train.name, train.split)
+    name = full_name(train.name, train.split)
     findings = _overlap_findings(name, len(taken.questions) - len(fresh), fresh, questions)
     if len(fresh) < 4:
         raise DataError(

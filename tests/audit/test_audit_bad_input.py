@@ -130,6 +130,15 @@ def test_all_answers_the_same_letter() -> None:
     assert report.position.counts[""][0] == 60
 
 
+def test_one_dimension_has_its_name_and_its_verdict() -> None:
+    made = [replace(q, answer="A", dimension="Only") for q in random_questions(60)]
+    report = run(made)
+    data = report.to_json()
+    assert list(data["text_only"]["by_dimension"]) == ["Only"]
+    assert data["verdict_by_dimension"] == {"Only": "leaky"}
+    assert report.text_only.by_dimension["Only"].accuracy == report.text_only.accuracy
+
+
 def test_questions_without_options() -> None:
     asked = random_questions(20)
     opened = [replace(q, id=f"o{q.id}", options={}, answer="text") for q in asked[:3]]

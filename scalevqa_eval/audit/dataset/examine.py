@@ -10,7 +10,7 @@ from scalevqa_eval.audit.dataset.pictures import Source, image_findings, look
 from scalevqa_eval.audit.dataset.splits import Other, shared_sources
 from scalevqa_eval.audit.dataset.wording import given_away, views_and_sets
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.audit.shown import titled
+from scalevqa_eval.audit.shown import full_name
 from scalevqa_eval.errors import ScaleVQAError
 from scalevqa_eval.questions import Benchmark, Question
 
@@ -101,7 +101,7 @@ def _readable(question: Question) -> bool:
 def _name(other: Benchmark, audited: Benchmark) -> str:
     if other.name == audited.name and other.split:
         return f"the split {other.split}"
-    return titled(other.name, other.split)
+    return full_name(other.name, other.split)
 
 
 def _silent(_: str) -> None:
