@@ -22,8 +22,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalevqa_eval.errors import ModelError, UsageError
-from scalevqa_eval.models import Capabilities, Reply
-from scalevqa_eval.prompts import Prompt
+from scalevqa_eval.types import Capabilities, Prompt, Reply
 
 
 class MostWords:

@@ -14,43 +14,43 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from scalevqa_eval.audit import audit as audit
-    from scalevqa_eval.benchmark import load_benchmark as load_benchmark
+    from scalevqa_eval.data.load import load_benchmark as load_benchmark
     from scalevqa_eval.errors import ScaleVQAError as ScaleVQAError
-    from scalevqa_eval.evaluation import Evaluation as Evaluation
-    from scalevqa_eval.extraction import Extraction as Extraction
-    from scalevqa_eval.extraction import extract_answer as extract_answer
     from scalevqa_eval.models import Model as Model
-    from scalevqa_eval.models import Reply as Reply
     from scalevqa_eval.models import load_model as load_model
-    from scalevqa_eval.outcomes import Outcome as Outcome
-    from scalevqa_eval.outcomes import Record as Record
-    from scalevqa_eval.prompts import Prompt as Prompt
-    from scalevqa_eval.questions import Benchmark as Benchmark
-    from scalevqa_eval.questions import Question as Question
-    from scalevqa_eval.questions import View as View
-    from scalevqa_eval.runner import evaluate as evaluate
-    from scalevqa_eval.runs import Run as Run
-    from scalevqa_eval.runs import open_run as open_run
+    from scalevqa_eval.run.evaluate import evaluate as evaluate
+    from scalevqa_eval.run.result import Evaluation as Evaluation
+    from scalevqa_eval.run.store import Run as Run
+    from scalevqa_eval.run.store import open_run as open_run
+    from scalevqa_eval.scoring.extraction import Extraction as Extraction
+    from scalevqa_eval.scoring.extraction import extract_answer as extract_answer
+    from scalevqa_eval.types import Benchmark as Benchmark
+    from scalevqa_eval.types import Outcome as Outcome
+    from scalevqa_eval.types import Prompt as Prompt
+    from scalevqa_eval.types import Question as Question
+    from scalevqa_eval.types import Record as Record
+    from scalevqa_eval.types import Reply as Reply
+    from scalevqa_eval.types import View as View
 
 _HOMES = {
-    "Benchmark": "questions",
-    "Evaluation": "evaluation",
-    "Extraction": "extraction",
+    "Benchmark": "types",
+    "Evaluation": "run.result",
+    "Extraction": "scoring.extraction",
     "Model": "models",
-    "Outcome": "outcomes",
-    "Prompt": "prompts",
-    "Question": "questions",
-    "Record": "outcomes",
-    "Reply": "models",
-    "Run": "runs",
+    "Outcome": "types",
+    "Prompt": "types",
+    "Question": "types",
+    "Record": "types",
+    "Reply": "types",
+    "Run": "run.store",
     "ScaleVQAError": "errors",
-    "View": "questions",
+    "View": "types",
     "audit": "audit",
-    "evaluate": "runner",
-    "extract_answer": "extraction",
-    "load_benchmark": "benchmark",
+    "evaluate": "run.evaluate",
+    "extract_answer": "scoring.extraction",
+    "load_benchmark": "data.load",
     "load_model": "models",
-    "open_run": "runs",
+    "open_run": "run.store",
 }
 
 __all__ = sorted(_HOMES)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.outcomes import Record
-from scalevqa_eval.runs import MANIFEST, QuestionKey, Run
+from scalevqa_eval.run.store import MANIFEST, QuestionKey, Run
 from scalevqa_eval.statistics import (
     Rank,
     benjamini_hochberg,
@@ -25,6 +24,7 @@ from scalevqa_eval.statistics import (
     rank_intervals,
     swap_level,
 )
+from scalevqa_eval.types import Record
 
 ALL = "all questions"
 

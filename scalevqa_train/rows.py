@@ -14,7 +14,7 @@ from typing import Any
 
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.prompts import PromptStyle, question_text
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 TARGETS = ("think", "description+think")
 

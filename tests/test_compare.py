@@ -19,7 +19,7 @@ from scalevqa_eval.compare import (
     rank_runs,
 )
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.runs import open_run
+from scalevqa_eval.run.store import open_run
 
 
 def scores(n: int, share: float, seed: int) -> list[int | str]:

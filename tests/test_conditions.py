@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scalevqa_eval import conditions
 from scalevqa_eval.conditions import apply, apply_all, describe, letter_map, parse, permutation
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.questions import LETTERS, SCALES, Benchmark, Question, View
+from scalevqa_eval.types import LETTERS, SCALES, Benchmark, Question, View
 
 PLAIN = [name for name in conditions.names() if not name.endswith("-K")]
 ALL = [*PLAIN, "permuted-options-0", "permuted-options-7"]
@@ -365,7 +365,7 @@ def test_a_condition_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_real_questions(shared_data: object) -> None:
-    from scalevqa_eval.benchmark import load_benchmark
+    from scalevqa_eval.data.load import load_benchmark
 
     benchmark = load_benchmark("scale-vqa", split="val", data_dir=f"{shared_data}/scale_vqa")
     assert len(apply_all("full", benchmark, 0)) == 450

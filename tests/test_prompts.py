@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 
 from scalevqa_eval.conditions import apply
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.prompts import (
-    STYLES,
-    ImagePart,
-    Prompt,
-    Sampling,
-    TextPart,
-    build_prompt,
-    load_style,
-    question_text,
-)
-from scalevqa_eval.questions import Benchmark, Question, View
+from scalevqa_eval.prompts import STYLES, build_prompt, load_style, question_text
+from scalevqa_eval.types import Benchmark, ImagePart, Prompt, Question, Sampling, TextPart, View
 
 PUBLISHED = (
     "You are a pathology expert. Read the question and options about the image carefully. Think "

@@ -24,8 +24,8 @@ from scalevqa_eval.audit.textonly import TextOnly, probe_text
 from scalevqa_eval.audit.transfer import Transfer, probe_transfer
 from scalevqa_eval.audit.verdict import LEVEL, MARGIN, SIDE_LEVEL, Verdict, overall
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.questions import Benchmark, Question
 from scalevqa_eval.statistics import benjamini_hochberg, chance_test
+from scalevqa_eval.types import Benchmark, Question
 
 Tick = Callable[[str], None]
 _CUE_LEVEL = 0.05
@@ -115,7 +115,7 @@ def _read(benchmark: Benchmark | str | Path) -> tuple[Benchmark, tuple[Finding, 
 def _loaded(benchmark: Benchmark | str | Path) -> Benchmark:
     if isinstance(benchmark, Benchmark):
         return benchmark
-    from scalevqa_eval.benchmark import load_benchmark
+    from scalevqa_eval.data.load import load_benchmark
 
     return load_benchmark(benchmark)
 

@@ -19,13 +19,12 @@ from scalevqa_eval.audit.models import PROMPTS, Asked, applicable, proportion, s
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.verdict import SIDE_LEVEL
 from scalevqa_eval.errors import DataError, ModelError
-from scalevqa_eval.evaluation import Progress
-from scalevqa_eval.images import ImageStore
+from scalevqa_eval.images.store import ImageStore
 from scalevqa_eval.models import Model
-from scalevqa_eval.outcomes import Record
-from scalevqa_eval.questions import Benchmark, Question
-from scalevqa_eval.runner import evaluate
+from scalevqa_eval.run.evaluate import evaluate
+from scalevqa_eval.run.result import Progress
 from scalevqa_eval.statistics import chance_test
+from scalevqa_eval.types import Benchmark, Question, Record
 
 MODES = {"guess": "told to guess", "as-if-shown": "as if images were shown"}
 STYLES = {

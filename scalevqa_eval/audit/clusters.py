@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 _FIELD = re.compile(
     r"wsi|slide|patient|case|subject|donor|specimen|biopsy|page|article|paper|document|doc_?id|"

@@ -10,7 +10,7 @@ from scalevqa_eval.audit.clusters import Clusters, find_clusters
 from scalevqa_eval.audit.findings import Finding, Severity
 from scalevqa_eval.audit.tokens import MAX_CHARACTERS, normalise
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 _SHOWN = 100  # ids in one finding
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from scalevqa_eval.audit.clusters import cluster_fields
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.questions import Benchmark
+from scalevqa_eval.types import Benchmark
 
 if TYPE_CHECKING:
-    from scalevqa_eval.benchmark import Loaded
+    from scalevqa_eval.data.load import Loaded
 
 _SHOWN = 20
 
@@ -24,7 +24,7 @@ def read_for_audit(
 
     Raises UsageError or DataError if nothing can be read.
     """
-    from scalevqa_eval.benchmark import read_benchmark
+    from scalevqa_eval.data.load import read_benchmark
 
     loaded = read_benchmark(name_or_path, split, data_dir)
     if not loaded.benchmark.questions:

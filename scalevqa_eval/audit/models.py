@@ -10,12 +10,10 @@ from typing import Any
 from scalevqa_eval import conditions
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.models import Usage
-from scalevqa_eval.outcomes import Record
-from scalevqa_eval.prices import cost
+from scalevqa_eval.models.prices import cost
 from scalevqa_eval.prompts import PromptStyle, load_style, question_text
-from scalevqa_eval.questions import Benchmark, Question
 from scalevqa_eval.statistics import cluster_interval
+from scalevqa_eval.types import Benchmark, Question, Record, Usage
 
 PROMPTS = Path(__file__).resolve().parent / "prompts"
 _CHARACTERS = 4.0  # of English text in a token

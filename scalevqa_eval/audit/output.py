@@ -12,7 +12,7 @@ from scalevqa_eval.audit.page import FILE as PAGE
 from scalevqa_eval.audit.page import to_html
 from scalevqa_eval.audit.report import FILE, AuditReport
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 BADGE, DATASHEET = "badge.svg", "datasheet.md"
 

@@ -20,7 +20,7 @@ from scalevqa_eval.audit.shown import (
     small,
     span,
 )
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 FILE = "audit.html"
 EXAMPLES = 20

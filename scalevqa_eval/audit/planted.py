@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from scalevqa_eval.questions import LETTERS, Benchmark, Question, View
+from scalevqa_eval.types import LETTERS, Benchmark, Question, View
 
 Leak = Literal["none", "position", "length", "medoid", "phrase", "diagnosis", "sibling"]
 LEAKS: tuple[Leak, ...] = get_args(Leak)

@@ -12,8 +12,8 @@ import numpy as np
 
 from scalevqa_eval.audit.null import Floats
 from scalevqa_eval.audit.table import Ints
-from scalevqa_eval.questions import Question
 from scalevqa_eval.statistics import holm
+from scalevqa_eval.types import Question
 
 REDRAWS = 9_999
 

@@ -13,7 +13,7 @@ from scalevqa_eval.audit.position import PositionBias
 from scalevqa_eval.audit.results import StratumResult, rounded
 from scalevqa_eval.audit.shortcuts import Phrase
 from scalevqa_eval.audit.verdict import LEVEL, SIDE_LEVEL, Verdict
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 FILE = "audit.json"
 FORMAT = 1

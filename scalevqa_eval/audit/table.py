@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalevqa_eval.audit.tokens import Hasher, Hashes, normalise, tokens
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 Ints = npt.NDArray[np.intp]
 

@@ -19,7 +19,7 @@ from scalevqa_eval.audit.results import StratumResult
 from scalevqa_eval.audit.strata import Credits, evaluate_strata
 from scalevqa_eval.audit.table import Ints, Table, gold_offsets, make_table
 from scalevqa_eval.errors import ScaleVQAError
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 MANY_SEEDS_UP_TO = 2_000
 """With more questions, redraws go through one assignment to folds: the others change little."""

@@ -27,8 +27,8 @@ from scalevqa_eval.audit.table import Table, content_key, gold_offsets, make_tab
 from scalevqa_eval.audit.textonly import SAME, sees_labels
 from scalevqa_eval.audit.verdict import SIDE_LEVEL, Verdict
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.questions import Benchmark, Question
 from scalevqa_eval.statistics import chance_test, cluster_interval
+from scalevqa_eval.types import Benchmark, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from scalevqa_eval.audit.models import Asked, applicable, proportion
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.compare import Comparison, condition_gap
 from scalevqa_eval.errors import ModelError, UsageError
-from scalevqa_eval.evaluation import Progress
 from scalevqa_eval.models import Model
-from scalevqa_eval.questions import Benchmark
-from scalevqa_eval.runner import evaluate
-from scalevqa_eval.runs import Run
+from scalevqa_eval.run.evaluate import evaluate
+from scalevqa_eval.run.result import Progress
+from scalevqa_eval.run.store import Run
+from scalevqa_eval.types import Benchmark
 
 CONDITIONS = (
     "full", "no-images", "blank-images", "wrong-images", "only-low", "only-mid", "only-high",

@@ -13,7 +13,7 @@ from scalevqa_eval.errors import UsageError
 
 if TYPE_CHECKING:
     from scalevqa_eval.audit import AuditReport
-    from scalevqa_eval.questions import Benchmark
+    from scalevqa_eval.types import Benchmark
 
 
 def register(app: typer.Typer) -> None:
@@ -126,7 +126,7 @@ def audit(
 def _training_split(
     loaded: Benchmark, train: Path | None, external: str | None
 ) -> Benchmark | None:
-    from scalevqa_eval.benchmark import load_benchmark
+    from scalevqa_eval.data.load import load_benchmark
 
     if train is not None:
         return load_benchmark(train)
@@ -148,7 +148,7 @@ def _repaired(
 ) -> AuditReport:
     from scalevqa_eval.audit.extend import with_section
     from scalevqa_eval.audit.repair import repair
-    from scalevqa_eval.benchmark import read_benchmark
+    from scalevqa_eval.data.load import read_benchmark
 
     loaded = read_benchmark(benchmark, split, data_dir)
     with ticking() as tick:

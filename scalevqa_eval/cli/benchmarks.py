@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from scalevqa_eval.cards import Card
-    from scalevqa_eval.checks import CheckReport
+    from scalevqa_eval.data.card import Card
+    from scalevqa_eval.data.check import CheckReport
 
 _SHOWN, _LONGEST = 3, 300
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -32,7 +32,7 @@ def list_() -> None:
     """List the built-in benchmarks."""
     from rich.table import Table
 
-    from scalevqa_eval.cards import list_cards, load_card
+    from scalevqa_eval.data.card import list_cards, load_card
 
     table = Table("name", "splits (questions)", "files", box=None, pad_edge=False)
     for name in list_cards():
@@ -57,7 +57,7 @@ def show(name: Name) -> None:
     """Show a benchmark's card: splits, counts, licence, citation, where its files are."""
     from rich.table import Table
 
-    from scalevqa_eval.cards import load_card
+    from scalevqa_eval.data.card import load_card
 
     card = load_card(name)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -112,7 +112,7 @@ def check(
 
     Exits with 1 if anything found is an error.
     """
-    from scalevqa_eval.checks import check_benchmark
+    from scalevqa_eval.data.check import check_benchmark
     from scalevqa_eval.errors import DataError
 
     report = check_benchmark(name, split, data_dir, hub_id, revision, deep)

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def boards_directory(given: Path | None) -> Path:
     """The directory asked for, else ./leaderboards, else the package's own."""
-    from scalevqa_eval.resources import data_directory
+    from scalevqa_eval.paths import data_directory
 
     if given is not None:
         if not given.is_dir():
@@ -77,7 +77,7 @@ def add(
 ) -> None:
     """Enter a run, if it is complete, whole and of the board's questions and prompt."""
     from scalevqa_eval.leaderboard.add import add_run
-    from scalevqa_eval.runs import open_run
+    from scalevqa_eval.run.store import open_run
 
     states: dict[str, Literal["ours", "reproduced"]] = {"ours": "ours", "reproduced": "reproduced"}
     if state not in states:

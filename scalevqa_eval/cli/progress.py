@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from scalevqa_eval.evaluation import Progress
+    from scalevqa_eval.run.result import Progress
 
 _PLAIN_SECONDS = 10.0
 

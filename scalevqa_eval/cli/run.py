@@ -10,9 +10,9 @@ import typer
 from scalevqa_eval.errors import UsageError
 
 if TYPE_CHECKING:
-    from scalevqa_eval.evaluation import Evaluation
     from scalevqa_eval.models import Model
-    from scalevqa_eval.questions import Benchmark
+    from scalevqa_eval.run.result import Evaluation
+    from scalevqa_eval.types import Benchmark
 
 _ASK, _DATA, _PACE = "What is asked", "Where the data is", "Pace"
 
@@ -82,13 +82,13 @@ def run(
 
     The same command continues a run that was stopped.
     """
-    from scalevqa_eval.asking import RetryPolicy
-    from scalevqa_eval.benchmark import load_benchmark
-    from scalevqa_eval.blocking import run_blocking
     from scalevqa_eval.cli import progress
-    from scalevqa_eval.preflight import without_images
-    from scalevqa_eval.prompts import Sampling
-    from scalevqa_eval.runner import evaluate
+    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.run.blocking import run_blocking
+    from scalevqa_eval.run.evaluate import evaluate
+    from scalevqa_eval.run.preflight import without_images
+    from scalevqa_eval.run.retry import RetryPolicy
+    from scalevqa_eval.types import Sampling
 
     if score not in ("generate", "logprobs"):
         raise UsageError(f"--score is generate or logprobs, not {score!r}")
@@ -143,7 +143,7 @@ def open_model(name: str, options: dict[str, Any], workers: int | None) -> Model
         from scalevqa_eval.models import load_model
 
         return load_model(name, **options)
-    from scalevqa_eval.models.ray_pool import load_pool
+    from scalevqa_eval.models.ray.pool import load_pool
 
     return load_pool(name, options, workers)
 
@@ -152,7 +152,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     """Print the tables and where the runs lie; exit 1 if a question has no answer."""
     from rich.console import Console
 
-    from scalevqa_eval.report.terminal import summary_table
+    from scalevqa_eval.pages.terminal import summary_table
 
     console = Console(highlight=False)
     for run_ in evaluation.runs.values():

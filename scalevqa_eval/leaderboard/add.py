@@ -15,9 +15,9 @@ from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.leaderboard.answers import to_lines
 from scalevqa_eval.leaderboard.entries import FULL, Board, slug
 from scalevqa_eval.leaderboard.loading import load_board, make_board
-from scalevqa_eval.outcomes import Outcome
-from scalevqa_eval.runs import MANIFEST, Run
-from scalevqa_eval.summary import summarise
+from scalevqa_eval.run.store import MANIFEST, Run
+from scalevqa_eval.scoring.summary import summarise
+from scalevqa_eval.types import Outcome
 
 UNREADABLE_LIMIT = 0.02
 """The largest share of unparsed, and of truncated, replies that an entry may have."""
@@ -141,7 +141,7 @@ def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board
 
 def _card_counts(name: str, split: str) -> dict[str, int]:
     """Questions per dimension as the built-in card states them; empty if it does not."""
-    from scalevqa_eval.cards import list_cards, load_card
+    from scalevqa_eval.data.card import list_cards, load_card
 
     if name not in list_cards():
         return {}
@@ -151,7 +151,7 @@ def _card_counts(name: str, split: str) -> dict[str, int]:
 
 
 def _card_title(name: str) -> dict[str, str]:
-    from scalevqa_eval.cards import list_cards, load_card
+    from scalevqa_eval.data.card import list_cards, load_card
 
     if name not in list_cards():
         return {"title": name}

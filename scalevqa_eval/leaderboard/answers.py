@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.outcomes import Outcome, Record
-from scalevqa_eval.runs import QuestionKey
+from scalevqa_eval.run.store import QuestionKey
+from scalevqa_eval.types import Outcome, Record
 
 _FIELDS = ("id", "dimension", "slide", "answer", "letter", "outcome")
 _OUTCOMES = {outcome.value for outcome in Outcome if outcome.scored}

@@ -39,7 +39,7 @@ class Shown:
 def to_html(standings: Sequence[Standing]) -> str:
     """The page of all boards."""
     environment = Environment(
-        loader=PackageLoader("scalevqa_eval.report"),
+        loader=PackageLoader("scalevqa_eval.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

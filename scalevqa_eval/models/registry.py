@@ -9,19 +9,19 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.models.protocol import Model
+from scalevqa_eval.models.base import Model
 
 ENTRY_POINT_GROUP = "scalevqa.models"
 
 # engine → "module:function"; the function takes the part after the slash and keyword options.
 BUILT_IN: Mapping[str, str] = {
     "baseline": "scalevqa_eval.models.baselines:load",
-    "openai": "scalevqa_eval.models.openai:load",
-    "anthropic": "scalevqa_eval.models.anthropic:load",
-    "gemini": "scalevqa_eval.models.gemini:load",
-    "hf": "scalevqa_eval.models.hf:load",
-    "vllm": "scalevqa_eval.models.vllm:load",
-    "vllm-serve": "scalevqa_eval.models.vllm_serve:load",
+    "openai": "scalevqa_eval.models.remote.openai:load",
+    "anthropic": "scalevqa_eval.models.remote.anthropic:load",
+    "gemini": "scalevqa_eval.models.remote.gemini:load",
+    "hf": "scalevqa_eval.models.local.huggingface:load",
+    "vllm": "scalevqa_eval.models.local.vllm:load",
+    "vllm-serve": "scalevqa_eval.models.local.vllm_serve:load",
 }
 
 

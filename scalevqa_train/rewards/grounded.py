@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.questions import LETTERS
+from scalevqa_eval.types import LETTERS
 
 FORMAT_WEIGHT = 0.2
 LEAK_STRENGTH = 0.75

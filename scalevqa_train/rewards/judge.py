@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from scalevqa_eval.cache import ReplyCache
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.models.protocol import Model
+from scalevqa_eval.models.base import Model
 from scalevqa_eval.models.registry import load_model
-from scalevqa_eval.prompts import Prompt, Sampling, TextPart
-from scalevqa_eval.resources import cache_directory
+from scalevqa_eval.paths import cache_directory
+from scalevqa_eval.run.cache import ReplyCache
+from scalevqa_eval.types import Prompt, Sampling, TextPart
 
 ATTEMPTS = 4
 SYSTEM = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scalevqa_eval.questions import LETTERS, Benchmark, Question, View
+from scalevqa_eval.types import LETTERS, Benchmark, Question, View
 
 
 def benchmark(questions: Sequence[Question]) -> Benchmark:

@@ -20,7 +20,7 @@ from scalevqa_eval.audit.loading import read_for_audit
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.questions import LETTERS, Question, View
+from scalevqa_eval.types import LETTERS, Question, View
 
 
 def run(questions: Sequence[Question]) -> AuditReport:

@@ -17,7 +17,7 @@ from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.planted import Leak, plant
 from scalevqa_eval.cli import app
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 FEW = ["--permutations", "40", "--seeds", "1"]
 

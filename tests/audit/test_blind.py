@@ -18,9 +18,8 @@ from scalevqa_eval.audit.blind import plan, run_blind
 from scalevqa_eval.audit.models import estimate
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.cli import app
-from scalevqa_eval.models import Capabilities, load_model
-from scalevqa_eval.prompts import Prompt
-from scalevqa_eval.questions import Benchmark
+from scalevqa_eval.models import load_model
+from scalevqa_eval.types import Benchmark, Capabilities, Prompt
 
 PHRASE = "when seen as a whole"
 

@@ -16,7 +16,7 @@ from scalevqa_eval import load_benchmark
 from scalevqa_eval.audit import Finding
 from scalevqa_eval.audit.dataset import examine, other_splits
 from scalevqa_eval.audit.dataset.duplicates import Shingler, jaccard
-from scalevqa_eval.questions import Benchmark, Question, View
+from scalevqa_eval.types import Benchmark, Question, View
 
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("ala", "ero", "ino", "usa", "oti")]
 

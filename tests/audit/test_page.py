@@ -18,7 +18,7 @@ from scalevqa_eval.audit.datasheet import datasheet
 from scalevqa_eval.audit.output import save
 from scalevqa_eval.audit.page import to_html
 from scalevqa_eval.audit.planted import plant
-from scalevqa_eval.questions import Benchmark, Question
+from scalevqa_eval.types import Benchmark, Question
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> \u202eevil \x1b[31m | `x` "
 

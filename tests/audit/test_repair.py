@@ -17,9 +17,9 @@ from scalevqa_eval import load_benchmark
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.audit.repair import block_accuracy, build_blocks, repair
 from scalevqa_eval.audit.repair.prune import prune
-from scalevqa_eval.benchmark import read_benchmark
+from scalevqa_eval.data.load import read_benchmark
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.questions import Benchmark
+from scalevqa_eval.types import Benchmark
 
 
 def clusters(benchmark: Benchmark) -> list[str]:

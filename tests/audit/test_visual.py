@@ -13,9 +13,7 @@ from small import benchmark as small_benchmark
 from scalevqa_eval.audit.page_models import visual_tables
 from scalevqa_eval.audit.visual import run_visual
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.models import Capabilities, Reply
-from scalevqa_eval.prompts import Prompt
-from scalevqa_eval.questions import Benchmark
+from scalevqa_eval.types import Benchmark, Capabilities, Prompt, Reply
 
 FREE = Capabilities(concurrency=4, cacheable=False)
 

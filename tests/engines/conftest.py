@@ -17,7 +17,8 @@ import pytest
 import tiny_models
 from engine_prompts import ask_all, close, image_set_prompts
 
-from scalevqa_eval.models import Model, Reply, load_model
+from scalevqa_eval.models import Model, load_model
+from scalevqa_eval.types import Reply
 
 HERE = Path(__file__).parent
 ENGINES = ("torch", "transformers", "vllm", "ray")

@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from scalevqa_eval.blocking import run_blocking
-from scalevqa_eval.models import Model, Reply
-from scalevqa_eval.prompts import ImagePart, Prompt, Sampling, TextPart
+from scalevqa_eval.models import Model
+from scalevqa_eval.run.blocking import run_blocking
+from scalevqa_eval.types import ImagePart, Prompt, Reply, Sampling, TextPart
 
 OPTIONS = {"A": "tumour", "B": "stroma", "C": "necrosis", "D": "normal tissue"}
 SYSTEM = "You are a pathologist. Answer with one letter."

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from engine_prompts import OPTIONS, ask_all, ask_each, image_set_prompts, make_prompt, picture
 
-from scalevqa_eval.blocking import run_blocking
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import load_model
+from scalevqa_eval.run.blocking import run_blocking
 
 Open = Callable[..., Any]
 FAMILIES = ("qwen25_vl", "qwen3_vl", "llava")
@@ -73,7 +73,7 @@ def test_logprobs_are_those_of_the_first_token(qwen: str, opened: Open) -> None:
         + "<|vision_start|><|image_pad|><|vision_end|>" * 2
         + f"{prompt.user_text}<|im_end|>\n<|im_start|>assistant\n"
     )
-    from scalevqa_eval.models.decoding import decode_rgb
+    from scalevqa_eval.models.local.decoding import decode_rgb
 
     images = [decode_rgb(part.load(), part.source) for part in prompt.images]
     inputs = processor(text=[text], images=images, return_tensors="pt")

@@ -13,9 +13,9 @@ from engine_processes import alive, find, kill, wait_until
 from engine_prompts import ask_all, ask_each, close, image_set_prompts, make_prompt, picture
 
 from scalevqa_eval.errors import ModelError, UsageError
-from scalevqa_eval.models.ray_pool import load_pool
-from scalevqa_eval.prompts import Sampling
-from scalevqa_eval.runner import evaluate
+from scalevqa_eval.models.ray.pool import load_pool
+from scalevqa_eval.run.evaluate import evaluate
+from scalevqa_eval.types import Sampling
 
 WORKER = "ray::EngineWorker"
 

@@ -27,9 +27,9 @@ from engine_prompts import (
 )
 
 from scalevqa_eval.errors import ModelError, UsageError
-from scalevqa_eval.models import Reply, load_model
-from scalevqa_eval.prompts import Sampling
-from scalevqa_eval.runner import evaluate
+from scalevqa_eval.models import load_model
+from scalevqa_eval.run.evaluate import evaluate
+from scalevqa_eval.types import Reply, Sampling
 
 
 @pytest.fixture(scope="module")

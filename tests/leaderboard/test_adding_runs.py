@@ -16,7 +16,7 @@ from scalevqa_eval.leaderboard.add import add_run
 from scalevqa_eval.leaderboard.build import build, check, write
 from scalevqa_eval.leaderboard.loading import load_board
 from scalevqa_eval.leaderboard.standing import work_out
-from scalevqa_eval.runs import open_run
+from scalevqa_eval.run.store import open_run
 
 GOOD: list[int | str] = [1, 1, 0, 1] * 15
 BLIND: list[int | str] = [0, 1, 0, 0] * 15

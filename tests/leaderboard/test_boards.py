@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalevqa_eval.cards import load_card
+from scalevqa_eval.data.card import load_card
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.leaderboard.build import build, check
 from scalevqa_eval.leaderboard.entries import Board, Entry
@@ -23,8 +23,8 @@ from scalevqa_eval.leaderboard.loading import load_board, load_boards
 from scalevqa_eval.leaderboard.page import to_html
 from scalevqa_eval.leaderboard.standing import work_out
 from scalevqa_eval.leaderboard.tables import markdown_text, to_markdown
+from scalevqa_eval.paths import data_directory
 from scalevqa_eval.prompts import load_style
-from scalevqa_eval.resources import data_directory
 
 # Percentages as the source prints them: five dimensions, then the average.
 PUBLISHED = {

@@ -11,7 +11,8 @@ from loopback_formats import Answer
 from remote_cases import ask, fails, keys, load, picture, prompt, with_sampling
 
 from scalevqa_eval.errors import MissingExtra
-from scalevqa_eval.models import Usage, load_model
+from scalevqa_eval.models import load_model
+from scalevqa_eval.types import Usage
 
 pytestmark = pytest.mark.usefixtures("keys")
 __all__ = ["keys"]

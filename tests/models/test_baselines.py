@@ -18,12 +18,12 @@ from PIL import Image
 from scipy import stats
 
 from scalevqa_eval import conditions
-from scalevqa_eval.benchmark import load_benchmark
+from scalevqa_eval.data.load import load_benchmark
 from scalevqa_eval.errors import DataError, ModelError, UsageError
-from scalevqa_eval.images import ImageStore
+from scalevqa_eval.images.store import ImageStore
 from scalevqa_eval.models import Model, TrainableModel, load_model
-from scalevqa_eval.prompts import Prompt, Sampling, build_prompt, load_style
-from scalevqa_eval.questions import Benchmark, Question, View
+from scalevqa_eval.prompts import build_prompt, load_style
+from scalevqa_eval.types import Benchmark, Prompt, Question, Sampling, View
 
 ALL = ("random", "first", "longest", "text-prior", "pixels")
 COLOURS = {"red": (200, 30, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.models.checkpoint import (
+from scalevqa_eval.models.local.checkpoint import (
     check_weights,
     checkpoint_identity,
     fingerprint,

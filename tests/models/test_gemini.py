@@ -12,7 +12,8 @@ from loopback import Server
 from remote_cases import KEY, ask, fails, keys, load, prompt, with_sampling
 
 from scalevqa_eval.errors import MissingExtra
-from scalevqa_eval.models import Usage, load_model
+from scalevqa_eval.models import load_model
+from scalevqa_eval.types import Usage
 
 pytestmark = pytest.mark.usefixtures("keys")
 __all__ = ["keys"]

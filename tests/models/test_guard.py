@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scalevqa_eval.models import guard
+from scalevqa_eval.models.local import guard
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

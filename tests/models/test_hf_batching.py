@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.models.hf_batching import Batcher, OutOfMemory
+from scalevqa_eval.models.local.hf_batching import Batcher, OutOfMemory
 
 
 class Engine:

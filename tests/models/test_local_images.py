@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.models.decoding import Decoder, decode_rgb
-from scalevqa_eval.models.image_sets import FirstOfSet
-from scalevqa_eval.prompts import ImagePart, Prompt, Sampling, TextPart
+from scalevqa_eval.models.local.decoding import Decoder, decode_rgb
+from scalevqa_eval.models.local.image_sets import FirstOfSet
+from scalevqa_eval.types import ImagePart, Prompt, Sampling, TextPart
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:

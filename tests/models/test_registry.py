@@ -83,7 +83,7 @@ def test_a_broken_package_is_named(words: Path) -> None:
 
 
 def test_no_package_takes_the_place_of_a_built_in_engine(words: Path, keys: str) -> None:
-    assert type(load_model("openai/any")).__module__ == "scalevqa_eval.models.openai"
+    assert type(load_model("openai/any")).__module__ == "scalevqa_eval.models.remote.openai"
 
 
 def test_the_example_answers_the_demo(words: Path) -> None:

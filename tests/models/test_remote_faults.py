@@ -25,7 +25,8 @@ from remote_cases import (
 )
 
 from scalevqa_eval.errors import ModelError, UsageError
-from scalevqa_eval.models import Reply, Usage, load_model
+from scalevqa_eval.models import load_model
+from scalevqa_eval.types import Reply, Usage
 
 pytestmark = pytest.mark.usefixtures("keys")
 engines = pytest.mark.parametrize("engine", ENGINES)

@@ -10,8 +10,8 @@ import pytest
 from test_checkpoint import weights
 
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.models.vllm_options import VLLMOptions, read_options
-from scalevqa_eval.models.vllm_serve import free_port
+from scalevqa_eval.models.local.vllm_options import VLLMOptions, read_options
+from scalevqa_eval.models.local.vllm_serve import free_port
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from scalevqa_eval.extraction import extract_answer
+from scalevqa_eval.scoring.extraction import extract_answer
 
 OPTIONS = {"A": "Fibrosis", "B": "Necrosis", "C": "Mitotic activity", "D": "Gland formation"}
 TYPICAL = {

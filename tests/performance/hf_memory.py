@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "engines")]
+sys.path[:0] = [str(HERE.parent / "support"), str(HERE.parent / "engines")]
 
 
 def resident() -> float:
@@ -37,8 +37,8 @@ def main() -> None:
     import tiny_models
 
     from scalevqa_eval.models import load_model
-    from scalevqa_eval.prompts import Sampling
-    from scalevqa_eval.runner import evaluate
+    from scalevqa_eval.run.evaluate import evaluate
+    from scalevqa_eval.types import Sampling
 
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)

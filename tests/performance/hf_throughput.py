@@ -31,7 +31,7 @@ def by_hand(checkpoint: str, prompts: Sequence[Any], size: int) -> Callable[[], 
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from scalevqa_eval.models.decoding import decode_rgb
+    from scalevqa_eval.models.local.decoding import decode_rgb
 
     processor = AutoProcessor.from_pretrained(checkpoint)
     processor.tokenizer.padding_side = "left"

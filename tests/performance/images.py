@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scalevqa_eval.images import ImageStore
-from scalevqa_eval.questions import Question, View
+from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.types import Question, View
 
 
 def make(root: Path, count: int, size: int) -> list[str]:

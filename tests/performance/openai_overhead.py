@@ -29,7 +29,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-LOOPBACK = Path(__file__).resolve().parent.parent / "loopback.py"
+LOOPBACK = Path(__file__).resolve().parent.parent / "support" / "loopback.py"
 TEXT = "Which statement fits all three pictures?\n" + "\n".join(
     f"({letter}) the {letter.lower()}-th of four statements about the same tissue"
     for letter in "ABCD"
@@ -61,7 +61,7 @@ def draw(folder: Path, questions: int) -> None:
 def harness(url: str, folder: Path, questions: int, concurrency: int) -> dict[str, float]:
     from scalevqa_eval import evaluate
     from scalevqa_eval.models import load_model
-    from scalevqa_eval.questions import SCALES, Benchmark, Question, View
+    from scalevqa_eval.types import SCALES, Benchmark, Question, View
 
     def question(number: int) -> Question:
         views = tuple(View(SCALES[i], f"{3 * number + i}.jpg") for i in range(3))
@@ -112,7 +112,7 @@ async def measure(ask: Ask, questions: int, concurrency: int) -> dict[str, float
 
 async def adapter(url: str, folder: Path, questions: int, concurrency: int) -> dict[str, float]:
     from scalevqa_eval.models import load_model
-    from scalevqa_eval.prompts import ImagePart, Prompt, Sampling, TextPart
+    from scalevqa_eval.types import ImagePart, Prompt, Sampling, TextPart
 
     model = load_model("openai/any", base_url=url)
     options = {letter: letter for letter in "ABCD"}

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scalevqa_eval.benchmark import load_benchmark
+from scalevqa_eval.data.load import load_benchmark
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.prompts import load_style
-from scalevqa_eval.questions import Benchmark
+from scalevqa_eval.types import Benchmark
 from scalevqa_train.preflight import check_reward
 from scalevqa_train.prepare import Choices, prepare, read_about
 from scalevqa_train.rewards import get_reward

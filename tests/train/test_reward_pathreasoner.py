@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from scalevqa_eval.errors import DataError, ModelError, UsageError
 from scalevqa_eval.models import registry
-from scalevqa_eval.models.protocol import Capabilities, Reply
-from scalevqa_eval.prompts import Prompt
+from scalevqa_eval.types import Capabilities, Prompt, Reply
 from scalevqa_train.rewards.judge import Judge, Work, read_score
 from scalevqa_train.rewards.pathreasoner import compute_score, split_reply
 

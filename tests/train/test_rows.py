@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.prompts import load_style
-from scalevqa_eval.questions import LETTERS, Question, View
+from scalevqa_eval.types import LETTERS, Question, View
 from scalevqa_train.leaks import read_leak_scores
 from scalevqa_train.rows import (
     drop_sentences,

@@ -16,7 +16,7 @@ import numpy as np
 
 from scalevqa_eval.audit.dataset.noting import note
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.questions import SCALES, Question
+from scalevqa_eval.types import SCALES, Question
 
 _FORMS = (
     re.compile(r"(?P<y>\d{1,9})y[_.,-]?(?P<x>\d{1,9})x", re.IGNORECASE),

@@ -16,7 +16,7 @@ from scalevqa_eval.audit.dataset.noting import SHOWN, counted, note
 from scalevqa_eval.audit.dataset.splits import Other
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.tokens import Hasher, hashed_ngrams, normalise, tokens
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 SIMILARITY = 0.8
 _PERMUTATIONS = 96

@@ -12,7 +12,7 @@ from scalevqa_eval.audit.dataset.wording import given_away, views_and_sets
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.shown import full_name
 from scalevqa_eval.errors import ScaleVQAError
-from scalevqa_eval.questions import Benchmark, Question
+from scalevqa_eval.types import Benchmark, Question
 
 _SPLITS = ("train", "val", "validation", "dev", "test")
 

@@ -17,8 +17,8 @@ from PIL import Image
 from scalevqa_eval.audit.dataset.noting import SHOWN, counted, note
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.images import ImageStore
-from scalevqa_eval.questions import Question
+from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.types import Question
 
 MOST_IMAGES = 12_000
 """Images looked at; of more, those of the audited questions come first."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scalevqa_eval.audit.dataset.noting import counted, named, note
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 _PATIENT = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?![A-Z0-9])")
 

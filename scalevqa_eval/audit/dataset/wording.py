@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from scalevqa_eval.audit.dataset.noting import counted, note
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.tokens import tokens
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 _LONG_ENOUGH = 3  # words of an option that a question can be said to quote
 _COMPARED = 30  # other questions on the same images

@@ -19,8 +19,8 @@ from functools import lru_cache
 
 from scalevqa_eval.audit.folds import make_folds
 from scalevqa_eval.audit.tokens import normalise, tokens
-from scalevqa_eval.questions import LETTERS, Question
 from scalevqa_eval.statistics import Interval, wilson
+from scalevqa_eval.types import LETTERS, Question
 
 WORDING = "Which of these options fits the images?"
 _MOST_GROUPS = 5

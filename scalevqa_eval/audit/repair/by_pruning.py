@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scalevqa_eval.audit.repair.checks import Check, Status, removed_check
-from scalevqa_eval.audit.repair.judging import (
-    UNUSED,
-    WORKERS,
-    Result,
-    Setting,
-    judged,
-    share,
-)
+from scalevqa_eval.audit.repair.judging import UNUSED, WORKERS, Result, Setting, judged, share
 from scalevqa_eval.audit.repair.prune import Pruned, prune
 from scalevqa_eval.errors import DataError
 

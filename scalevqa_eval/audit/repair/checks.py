@@ -12,8 +12,8 @@ from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.transfer import probe_transfer
 from scalevqa_eval.audit.verdict import SIDE_LEVEL
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.questions import Benchmark, Question
 from scalevqa_eval.statistics import chance_test, cluster_interval
+from scalevqa_eval.types import Benchmark, Question
 
 Status = Literal["repaired", "not repaired", "not shown"]
 _FOLDS = 3

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.benchmark import Loaded
-from scalevqa_eval.cards import Card
-from scalevqa_eval.questions import Question
-from scalevqa_eval.readers import pick, row_name
-from scalevqa_eval.tables import find_rows, read_document
+from scalevqa_eval.data.card import Card
+from scalevqa_eval.data.load import Loaded
+from scalevqa_eval.data.parse import pick, row_name
+from scalevqa_eval.data.tables import find_rows, read_document
+from scalevqa_eval.types import Question
 
 
 def raw_rows(loaded: Loaded) -> dict[str, dict[str, Any]]:
@@ -103,6 +103,6 @@ def file_name(split: str) -> str:
 
 def read_loaded(path_or_name: str | Path, split: str | None, data_dir: Path | None) -> Loaded:
     """The benchmark with its card and files, to take rows from."""
-    from scalevqa_eval.benchmark import read_benchmark
+    from scalevqa_eval.data.load import read_benchmark
 
     return read_benchmark(path_or_name, split, data_dir)

@@ -9,7 +9,7 @@ from typing import Any
 
 from scalevqa_eval.audit.intake import Intake
 from scalevqa_eval.audit.repair.checks import Check, Status, check, external_check, outsiders
-from scalevqa_eval.questions import Benchmark, Question
+from scalevqa_eval.types import Benchmark, Question
 
 UNUSED = 7_919  # added to the seed for everything that judges a repair
 WORKERS = max(1, min(4, os.cpu_count() or 1))

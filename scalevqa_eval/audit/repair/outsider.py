@@ -20,7 +20,7 @@ from scalevqa_eval.audit.evidence import Evidence, standardised
 from scalevqa_eval.audit.folds import fold_count, make_folds
 from scalevqa_eval.audit.table import gold_offsets, make_table
 from scalevqa_eval.audit.tokens import normalise
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 NAMES = {
     "trees": "boosted trees on structure (took no part in the selection)",

@@ -23,7 +23,7 @@ from scalevqa_eval.audit.probes import PROBES
 from scalevqa_eval.audit.probes.learned import Learned
 from scalevqa_eval.audit.probes.stack import NAME as STACK
 from scalevqa_eval.audit.table import gold_offsets, make_table
-from scalevqa_eval.questions import Question
+from scalevqa_eval.types import Question
 
 ADVERSARIES: dict[str, tuple[str, ...]] = {
     "words": ("answer-prior", "tokens", "contrast"),

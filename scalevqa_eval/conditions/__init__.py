@@ -1,0 +1,347 @@
+"""Conditions: pure functions Question → Question that decide what of a question is shown.
+
+A condition is named (`no-images`) and several can be joined (`no-images+permuted-options-2`).
+Wherever chance enters it comes from the seed and the question's own id or images, never from the
+order in which questions are asked. docs/conditions.md shows how to add one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from scalevqa_eval.conditions.wrong_images import wrong_views
+from scalevqa_eval.errors import UsageError
+from scalevqa_eval.types import SCALES, Benchmark, Question, View
+
+Views = tuple[View, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a condition may look at besides the question itself."""
+
+    benchmark: Benchmark
+    seed: int
+    index: int = 0
+
+
+Apply = Callable[[Question, Context], Question | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of the registry.
+
+    `removes` and `needs` name parts of a question; they are how a composition that contradicts
+    itself is recognised. A `numbered` condition is used with an index: `permuted-options-2`.
+    """
+
+    name: str
+    about: str
+    function: Apply
+    removes: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    numbered: bool = False
+
+
+CONDITIONS: dict[str, Condition] = {}
+
+
+def condition(
+    name: str,
+    about: str,
+    *,
+    removes: Sequence[str] = (),
+    needs: Sequence[str] = (),
+    numbered: bool = False,
+) -> Callable[[Apply], Apply]:
+    """Register a function as the condition `name`; `about` is its line in the help.
+
+    Joined conditions are applied in the order in which they were registered. The function gets
+    a question with its views in order low, mid, high and returns what is shown of it, or None if
+    the condition does not apply to this question.
+    """
+
+    def add(function: Apply) -> Apply:
+        CONDITIONS[name] = Condition(
+            name, about, function, frozenset(removes), frozenset(needs), numbered
+        )
+        return function
+
+    return add
+
+
+def names() -> list[str]:
+    """All names, for help texts; a numbered condition is shown with the index K."""
+    return [f"{entry.name}-K" if entry.numbered else entry.name for entry in CONDITIONS.values()]
+
+
+def describe(name: str) -> str:
+    """What a condition shows, in one line. Raises UsageError for an unknown name."""
+    if name.endswith("-K") and name[:-2] in CONDITIONS:
+        return CONDITIONS[name[:-2]].about
+    return "; ".join(entry.about for entry, _ in _parts(name))
+
+
+def parse(name: str) -> str:
+    """The canonical form of a condition's name.
+
+    Raises UsageError for an unknown name (with the nearest ones) and for a composition that
+    contradicts itself.
+    """
+    return "+".join(
+        f"{entry.name}-{index}" if entry.numbered else entry.name for entry, index in _parts(name)
+    )
+
+
+def apply(name: str, question: Question, benchmark: Benchmark, seed: int) -> Question | None:
+    """What is shown of `question`, or None if the condition does not apply to it.
+
+    Views come in order low, mid, high whatever the file's order is, unless the condition
+    shuffles them. The result depends on the question, the set of questions in `benchmark`
+    (`wrong-images` only) and `seed`. Raises UsageError for an impossible name or if there are
+    no wrong images to be had.
+    """
+    return _apply(_parts(name), question, benchmark, seed)
+
+
+def apply_all(name: str, benchmark: Benchmark, seed: int) -> list[Question]:
+    """The shown questions in the benchmark's order, without those it does not apply to."""
+    parts = _parts(name)
+    shown = (_apply(parts, question, benchmark, seed) for question in benchmark.questions)
+    return [question for question in shown if question is not None]
+
+
+def _apply(
+    parts: list[tuple[Condition, int]], question: Question, benchmark: Benchmark, seed: int
+) -> Question | None:
+    shown: Question | None = _with_views(question, ordered_views(question.views))
+    for entry, index in parts:
+        if shown is None:
+            return None
+        shown = entry.function(shown, Context(benchmark, seed, index))
+    return shown
+
+
+def ordered_views(views: Views) -> Views:
+    """Views from the widest field to the narrowest; equal scales keep their order."""
+    return tuple(sorted(views, key=lambda view: SCALES.index(view.scale)))
+
+
+def _with_views(question: Question, views: Views) -> Question:
+    return question if views == question.views else replace(question, views=views)
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def _parts(name: str) -> list[tuple[Condition, int]]:
+    parts = [_part(piece.strip(), name) for piece in name.split("+")]
+    _refuse_contradictions(parts, name)
+    if {entry.name for entry, _ in parts} >= {"no-images", "no-question"}:
+        both = {"no-images": "options-only", "no-question": ""}
+        renamed = [both.get(entry.name, entry.name) for entry, _ in parts]
+        parts = [
+            (CONDITIONS[new], index) for new, (_, index) in zip(renamed, parts, strict=True) if new
+        ]
+    order = list(CONDITIONS)
+    return sorted(parts, key=lambda part: order.index(part[0].name))
+
+
+def _part(piece: str, whole: str) -> tuple[Condition, int]:
+    entry = CONDITIONS.get(piece)
+    if entry is not None and not entry.numbered:
+        return entry, 0
+    if entry is not None:
+        raise UsageError(f"condition {piece!r} needs a number: {piece}-0, {piece}-1, ...")
+    numbered = re.fullmatch(r"(.+)-([0-9]{1,9})", piece, re.ASCII)
+    if numbered and (entry := CONDITIONS.get(numbered[1])) and entry.numbered:
+        return entry, int(numbered[2])
+    close = difflib.get_close_matches(piece, names(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names())}"
+    where = f" in {whole!r}" if piece != whole else ""
+    raise UsageError(f"no condition {piece!r}{where}: {hint}")
+
+
+def _refuse_contradictions(parts: list[tuple[Condition, int]], name: str) -> None:
+    entries = [entry for entry, _ in parts]
+    for place, one in enumerate(entries):
+        for other in entries[place + 1 :]:
+            reason = _conflict(one, other) or _conflict(other, one)
+            if reason:
+                raise UsageError(f"condition {name!r} makes no sense: {reason}")
+    removed = frozenset[str]().union(*(entry.removes for entry in entries))
+    if removed >= {f"the {scale} view" for scale in SCALES if scale != "single"}:
+        raise UsageError(f"condition {name!r} leaves out every view: use no-images instead")
+
+
+def _conflict(one: Condition, other: Condition) -> str:
+    if one is other:
+        return f"{one.name} is given twice"
+    if one.name == "full":
+        return f"full leaves out nothing, so {other.name} alone is enough"
+    if lost := sorted(one.removes & other.needs):
+        return f"{one.name} leaves out {lost[0]}, which {other.name} needs"
+    if lost := sorted(one.removes & other.removes):
+        return f"both {one.name} and {other.name} leave out {lost[0]}"
+    return ""
+
+
+# --- chance ------------------------------------------------------------------------------------
+
+
+def _generator(seed: int, *key: str) -> random.Random:
+    """A generator that depends on the seed and the key alone, on every platform."""
+    text = "\x1f".join((str(seed), *key))
+    return random.Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+
+
+def permutation(count: int, index: int, seed: int, *key: str) -> tuple[int, ...]:
+    """The `index`-th reordering of `range(count)` for this seed and key.
+
+    Entry i says which old place comes to place i. Never the identity (for two places or more),
+    and no repetition before all `count! - 1` others were used.
+    """
+    others = math.factorial(count) - 1
+    if others < 1:
+        return tuple(range(count))
+    generator = _generator(seed, "permutation", *key)
+    start = generator.randrange(others)
+    step = generator.randrange(1, others + 1)
+    while math.gcd(step, others) != 1:
+        step = step % others + 1
+    rank = 1 + (start + index * step) % others
+    left = list(range(count))
+    result = []
+    for size in range(count, 0, -1):
+        place, rank = divmod(rank, math.factorial(size - 1))
+        result.append(left.pop(place))
+    return tuple(result)
+
+
+def letter_map(question: Question, index: int, seed: int) -> dict[str, str]:
+    """Where each option letter of `question` goes under `permuted-options-<index>`."""
+    letters = list(question.options)
+    order = permutation(len(letters), index, seed, question.id)
+    return {letters[old]: letters[new] for new, old in enumerate(order)}
+
+
+# --- the conditions, in the order in which joined ones are applied -------------------------------
+
+
+@condition("full", "everything is shown: images (low, mid, high), question and options")
+def _full(question: Question, context: Context) -> Question:
+    return question
+
+
+@condition(
+    "wrong-images",
+    "images of another slide, with the same scales as far as possible",
+    needs=("the images", "what the images show"),
+)
+def _wrong_images(question: Question, context: Context) -> Question | None:
+    if not question.views:
+        return None
+    return replace(question, views=wrong_views(question, context.benchmark, context.seed))
+
+
+@condition(
+    "blank-images",
+    "uniform grey pictures of the same size in place of the images",
+    removes=("what the images show",),
+    needs=("the images",),
+)
+def _blank_images(question: Question, context: Context) -> Question | None:
+    if not question.views:
+        return None
+    return replace(question, views=tuple(replace(view, blank=True) for view in question.views))
+
+
+def _only(scale: str) -> None:
+    others = [f"the {other} view" for other in SCALES if other not in (scale, "single")]
+
+    @condition(
+        f"only-{scale}",
+        f"of the images only the {scale} view; questions without one are left out",
+        removes=(*others, "the order of views"),
+        needs=("the images", f"the {scale} view"),
+    )
+    def only(question: Question, context: Context) -> Question | None:
+        views = tuple(view for view in question.views if view.scale == scale)
+        return _with_views(question, views) if views else None
+
+
+def _without(scale: str) -> None:
+    @condition(
+        f"without-{scale}",
+        f"all images but the {scale} view; questions that have none, or no other, are left out",
+        removes=(f"the {scale} view",),
+        needs=("the images",),
+    )
+    def without(question: Question, context: Context) -> Question | None:
+        views = tuple(view for view in question.views if view.scale != scale)
+        return replace(question, views=views) if views and views != question.views else None
+
+
+for _scale in ("low", "mid", "high"):
+    _only(_scale)
+for _scale in ("low", "mid", "high"):
+    _without(_scale)
+
+
+@condition(
+    "shuffled-views",
+    "the images in another order than low, mid, high; single images are left out",
+    needs=("the images", "what the images show", "the order of views"),
+)
+def _shuffled_views(question: Question, context: Context) -> Question | None:
+    if len(question.views) < 2:
+        return None
+    order = permutation(len(question.views), 0, context.seed, question.id, "views")
+    return replace(question, views=tuple(question.views[place] for place in order))
+
+
+@condition("no-images", "question and options, no images", removes=("the images",))
+def _no_images(question: Question, context: Context) -> Question:
+    return _with_views(question, ())
+
+
+@condition(
+    "no-question",
+    "images and options, no question text",
+    removes=("the question text",),
+    needs=("the options",),
+)
+def _no_question(question: Question, context: Context) -> Question | None:
+    return None if question.is_open else replace(question, text="")
+
+
+@condition(
+    "options-only",
+    "options alone: no images and no question text",
+    removes=("the images", "the question text"),
+    needs=("the options",),
+)
+def _options_only(question: Question, context: Context) -> Question | None:
+    return None if question.is_open else replace(question, text="", views=())
+
+
+@condition(
+    "permuted-options",
+    "options in another order (the K-th one), the answer's letter moving along",
+    needs=("the options",),
+    numbered=True,
+)
+def _permuted_options(question: Question, context: Context) -> Question | None:
+    if question.is_open:
+        return None
+    letters = letter_map(question, context.index, context.seed)
+    moved = {letters[letter]: text for letter, text in question.options.items()}
+    options = {letter: moved[letter] for letter in question.options}
+    return replace(question, options=options, answer=letters[question.answer])

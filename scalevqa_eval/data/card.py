@@ -1,0 +1,254 @@
+"""Benchmark cards: YAML files that say where a benchmark's files are and which field is what."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from scalevqa_eval.errors import DataError, UsageError
+from scalevqa_eval.paths import data_directory
+from scalevqa_eval.types import Scale
+
+CARD_SUFFIXES = (".yaml", ".yml")
+TABLE_SUFFIXES = (".json", ".jsonl", ".parquet")
+_MAX_CARD_BYTES = 1_000_000
+
+
+def _as_tuple(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(
+            "YAML reads a bare No, Yes, On or Off as true or false: put the field's name in "
+            "quotes, such as 'No'"
+        )
+    return (value,) if isinstance(value, str) else value
+
+
+# A dotted path into a row, or several: the first that is there is taken.
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(_Strict):
+    """One split: its file, and how many questions it should hold.
+
+    `files` are candidates relative to the benchmark's directory, of which the first that exists
+    is read. `parts` makes this split the union of others instead.
+    """
+
+    files: Paths = ()
+    parts: tuple[str, ...] = ()
+    count: int | None = Field(default=None, ge=0)
+    dimensions: dict[str, int] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _files_or_parts(self) -> Split:
+        if bool(self.files) == bool(self.parts):
+            raise ValueError("a split has either `files` or `parts`")
+        return self
+
+
+class Source(_Strict):
+    """Where the files are: a directory (relative to the card), a hub repository, or code.
+
+    `images` is the image root inside that directory. `access` is the line shown when none of
+    them is known. `generator` names a built-in benchmark that is drawn by code.
+    """
+
+    directory: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+    images: str = "."
+    access: str = ""
+    generator: Literal["", "demo", "demo-leaky"] = ""
+
+
+class Fields(_Strict):
+    """Which field of a row is what, as dotted paths (`extra_info.wsi_name`)."""
+
+    id: Paths = ()
+    text: Paths = ()
+    options: Paths = ()
+    answer: Paths = ()
+    rationale: Paths = ()
+    dimension: Paths = ()
+    slide: Paths = ()
+    views: dict[Scale, Paths] = Field(default_factory=dict)
+    extra: dict[str, Paths] = Field(default_factory=dict)
+
+
+class Card(_Strict):
+    """A benchmark as its card describes it. docs/cards.md explains every field."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    title: str = ""
+    description: str = ""
+    homepage: str = ""
+    licence: str = ""
+    citation: str = ""
+    prompt: str = "scalereasoner"
+    format: Literal["table", "pathmmu", "conversations"] = "table"
+    rows: str = ""
+    ids: str = "{split}-{id}"
+    answer_index_from: Literal[0, 1] | None = None
+    source: Source = Source()
+    splits: dict[str, Split] = Field(default_factory=dict)
+    default_split: str | None = None
+    fields: Fields = Fields()
+    dimensions: dict[str, str] = Field(default_factory=dict)
+    magnifications: dict[Scale, str] = Field(default_factory=dict)
+    image_sources: dict[str, str] = Field(default_factory=dict)
+    sha256: str = ""
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        for name, split in self.splits.items():
+            for part in split.parts:
+                if part not in self.splits or self.splits[part].parts:
+                    raise ValueError(f"split {name!r}: part {part!r} is no split with files")
+        if self.default_split is not None and self.default_split not in self.splits:
+            raise ValueError(f"default_split {self.default_split!r} is none of the splits")
+        if "{id}" not in self.ids:
+            raise ValueError("`ids` must contain {id}")
+        return self
+
+    @property
+    def dimension_order(self) -> tuple[str, ...]:
+        """Public dimension names in the order of the tables."""
+        return tuple(dict.fromkeys(self.dimensions.values()))
+
+    def choose_split(self, split: str | None) -> str:
+        """The split asked for; else the default, `test`, or the only one.
+
+        Raises UsageError that names the splits.
+        """
+        known = ", ".join(self.splits)
+        if split is not None:
+            if split not in self.splits:
+                raise UsageError(f"{self.name} has no split {split!r}: give one of {known}")
+            return split
+        if self.default_split is not None:
+            return self.default_split
+        if "test" in self.splits:
+            return "test"
+        if len(self.splits) == 1:
+            return next(iter(self.splits))
+        raise UsageError(f"{self.name} has several splits: choose one of {known} with --split")
+
+
+def list_cards() -> tuple[str, ...]:
+    """Names of the built-in cards, sorted."""
+    return tuple(sorted(path.stem for path in data_directory("benchmarks").glob("*.yaml")))
+
+
+def load_card(name_or_path: str | Path) -> Card:
+    """A built-in card by name, a user's card by path, or the card that a bare file stands for.
+
+    Raises UsageError for an unknown name and DataError for a file that is no card.
+    """
+    name = str(name_or_path)
+    if name in list_cards():
+        return _read_card(data_directory("benchmarks") / f"{name}.yaml")
+    path = Path(name_or_path)
+    suffix = path.suffix.lower()
+    if suffix not in CARD_SUFFIXES + TABLE_SUFFIXES:
+        raise UsageError(_unknown(name, path))
+    if not path.is_file():
+        raise UsageError(f"no file {name}: give a card (.yaml), or a .json, .jsonl or .parquet")
+    return _read_card(path) if suffix in CARD_SUFFIXES else bare_card(path)
+
+
+def bare_card(path: Path, split: str | None = None) -> Card:
+    """The card of a bare question file in the Scale-VQA format: one split, no counts.
+
+    Files of the same type beside it are its other splits if they are named like splits.
+    """
+    model = _read_card(data_directory("benchmarks") / "scale-vqa.yaml")
+    files = {path.stem: path.name}
+    for sibling in ("train", "val", "test"):
+        if (path.parent / f"{sibling}{path.suffix}").is_file():
+            files.setdefault(sibling, f"{sibling}{path.suffix}")
+    if split is not None:
+        files.pop(path.stem, None)
+        files[split] = path.name
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
+    return Card(
+        name=name.lstrip("._-")[:80] or "questions",
+        title=path.name,
+        prompt=model.prompt,
+        source=Source(directory=str(path.parent.absolute())),
+        splits={key: Split(files=(value,)) for key, value in files.items()},
+        default_split=split if split is not None else path.stem,
+        fields=model.fields,
+        dimensions=model.dimensions,
+        magnifications=model.magnifications,
+    )
+
+
+def _unknown(name: str, path: Path) -> str:
+    if path.is_dir():
+        return (
+            f"{name} is a directory: give one of its files (.json, .jsonl, .parquet, or a card), "
+            f"or a built-in benchmark with --data-dir {name}"
+        )
+    near = difflib.get_close_matches(name, list_cards(), 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(list_cards())}"
+    return f"no benchmark {name!r}: {hint} (or give the path of a card or question file)"
+
+
+def _read_card(path: Path) -> Card:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the card {path}: {error.strerror}") from error
+    if len(raw) > _MAX_CARD_BYTES:
+        raise DataError(f"{path} is no card: {len(raw):,} bytes")
+    try:
+        data = yaml.safe_load(raw.decode("utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise DataError(f"{path} is no YAML card: {_one_line(error)}") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path} is no card: a card is a YAML mapping that begins with `name:`")
+    for reserved in ("sha256", "path"):
+        if reserved in data:
+            raise DataError(f"{path}: unknown field {reserved!r}")
+    try:
+        return Card(**data, sha256=hashlib.sha256(raw).hexdigest(), path=path.absolute())
+    except (ValidationError, TypeError) as error:
+        raise DataError(f"{path}: {_problems(error)}") from error
+
+
+def _problems(error: Exception) -> str:
+    """What is wrong with a card, field by field, in one line."""
+    if not isinstance(error, ValidationError):
+        return "field names must be text"
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False)[:4]:
+        place = ".".join(str(part) for part in problem["loc"]) or "card"
+        text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            text = _near_field(problem["loc"])
+        lines.append(f"{place}: {text}")
+    more = error.error_count() - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def _near_field(place: tuple[Any, ...]) -> str:
+    models: dict[str, type[BaseModel]] = {"splits": Split, "source": Source, "fields": Fields}
+    model = models.get(str(place[0]), Card) if len(place) > 1 else Card
+    near = difflib.get_close_matches(str(place[-1]), list(model.model_fields), 1)
+    return (
+        f"unknown field; did you mean {near[0]}?" if near else "unknown field (see docs/cards.md)"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

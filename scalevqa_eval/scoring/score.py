@@ -1,0 +1,106 @@
+"""Reply → outcome. Multiple choice by letter; open questions by comparison with a reference."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scalevqa_eval.scoring.extraction import extract_answer
+from scalevqa_eval.scoring.extraction_text import answer_tags, outside_thought
+from scalevqa_eval.scoring.summary import summarise as summarise
+from scalevqa_eval.types import Outcome, Question, Reply
+
+# A cut reply counts only if the answer in it is closed; all other forms could go on differently.
+_COMPLETE_WHEN_CUT = ("answer-tag", "boxed")
+# Reasons of the extractor that are outcomes of their own.
+_NO_LETTER = {"refusal": Outcome.REFUSED, "truncated-think": Outcome.TRUNCATED}
+
+_ARTICLES = frozenset({"a", "an", "the"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a reply is worth: `letter` for multiple choice, `measures` for open questions."""
+
+    outcome: Outcome
+    letter: str | None = None
+    method: str = ""
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+def score_reply(question: Question, reply: Reply) -> Scored:
+    """Score one reply to a question as it was shown.
+
+    A refusal reported by the engine is `refused`; a reply that was cut before its answer was
+    complete is `truncated`; one in which no answer is found is `unparsed`. Open questions are
+    right if the normalised texts are equal, and carry exact, normalised and token_f1.
+    """
+    if question.is_open:
+        return _score_open(question, reply)
+    if reply.finish == "refusal":
+        return Scored(Outcome.REFUSED, method="finish")
+    if reply.logprobs is not None:
+        letter = reply.text.strip().upper()
+        if letter not in question.options:
+            return Scored(Outcome.UNPARSED, method="logprobs")
+        return Scored(_verdict(letter == question.answer), letter, "logprobs")
+    found = extract_answer(reply.text, question.options)
+    if reply.finish == "length" and not (found.letter and found.method in _COMPLETE_WHEN_CUT):
+        return Scored(Outcome.TRUNCATED, method="length")
+    if found.letter is None:
+        return Scored(_NO_LETTER.get(found.method, Outcome.UNPARSED), method=found.method)
+    return Scored(_verdict(found.letter == question.answer), found.letter, found.method)
+
+
+def _verdict(right: bool) -> Outcome:
+    return Outcome.CORRECT if right else Outcome.WRONG
+
+
+def _score_open(question: Question, reply: Reply) -> Scored:
+    nothing = {"exact": 0.0, "normalised": 0.0, "token_f1": 0.0}
+    if reply.finish == "refusal":
+        return Scored(Outcome.REFUSED, None, "finish", nothing)
+    answer, tagged = open_answer(reply.text)
+    if reply.finish == "length" and not tagged:
+        return Scored(Outcome.TRUNCATED, None, "length", nothing)
+    if not normalise(answer):
+        unclosed = outside_thought(reply.text)[1]
+        outcome = Outcome.TRUNCATED if unclosed else Outcome.UNPARSED
+        return Scored(outcome, None, "truncated-think" if unclosed else "empty", nothing)
+    measures = open_measures(answer, question.answer)
+    method = "answer-tag" if tagged else "text"
+    return Scored(_verdict(measures["normalised"] == 1.0), None, method, measures)
+
+
+def open_answer(text: str) -> tuple[str, bool]:
+    """The answer in a free-text reply, and whether it stood in an <answer> tag.
+
+    The last complete tag outside <think>; without one the whole reply without its thinking.
+    What follows thinking that never ends is no answer.
+    """
+    said, _ = outside_thought(text)
+    tags = answer_tags(said)
+    return (tags[-1].content.strip(), True) if tags else (said.strip(), False)
+
+
+def normalise(text: str) -> str:
+    """Lower case, compatibility forms folded, punctuation and articles removed, single spaces."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    spaced = "".join(c if c.isalnum() or unicodedata.category(c) == "Mn" else " " for c in folded)
+    return " ".join(word for word in spaced.split() if word not in _ARTICLES)
+
+
+def open_measures(answer: str, reference: str) -> dict[str, float]:
+    """exact (same text but for outer spaces), normalised (see `normalise`) and token_f1.
+
+    token_f1 is the harmonic mean of precision and recall of the normalised words, as bags.
+    """
+    said, wanted = normalise(answer).split(), normalise(reference).split()
+    shared = (Counter(said) & Counter(wanted)).total()
+    return {
+        "exact": float(answer.strip() == reference.strip()),
+        "normalised": float(said == wanted),
+        "token_f1": 2 * shared / (len(said) + len(wanted)) if said or wanted else 1.0,
+    }

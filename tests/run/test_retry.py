@@ -1,0 +1,126 @@
+"""One question: how long it may take, and what a faulty model costs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import Scripted, benchmark, tagged
+
+from scalevqa_eval import evaluate
+from scalevqa_eval.errors import ModelError
+from scalevqa_eval.run import retry as asking
+from scalevqa_eval.run.retry import Asked, RetryPolicy, Throttle, ask
+from scalevqa_eval.types import Capabilities, Prompt, Reply, Sampling
+
+PROMPT = Prompt("q", "", (), Sampling(), "", {"A": "x", "B": "y"}, "all")
+
+
+class Clock:
+    """Time as asking.py sees it, moved on by the test."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(asking, "time", clock)
+    return clock
+
+
+async def asked(model: Scripted, policy: RetryPolicy, throttle: Throttle) -> Asked:
+    return await ask(model, PROMPT, policy, throttle, random.Random(0))
+
+
+def test_waiting_for_a_place_does_not_use_up_the_time_limit(clock: Clock) -> None:
+    async def main() -> Asked:
+        throttle = Throttle(1)
+        async with throttle.slot():
+            waiting = asyncio.create_task(
+                asked(Scripted(lambda _: tagged("A")), RetryPolicy(time_limit=5), throttle)
+            )
+            await asyncio.sleep(0)  # it queues
+            clock.now += 1000
+        return await waiting
+
+    done = asyncio.run(main())
+    assert done.reply is not None
+    assert done.attempts == 1
+
+
+def test_nobody_waits_for_a_server_longer_than_the_time_limit() -> None:
+    async def main() -> Asked:
+        throttle = Throttle(4)
+        throttle.refused(time.monotonic(), retry_after=3600)
+        model = Scripted(lambda _: tagged("A"))
+        async with asyncio.timeout(60):
+            return await asked(model, RetryPolicy(time_limit=5), throttle)
+
+    done = asyncio.run(main())
+    assert done.reply is None
+    assert "3600 s" in str(done.error)
+
+
+def test_a_wait_that_fits_is_honoured() -> None:
+    async def main() -> tuple[Asked, float]:
+        throttle = Throttle(4)
+        started = time.monotonic()
+        throttle.refused(started, retry_after=0.05)
+        done = await asked(Scripted(lambda _: tagged("A")), RetryPolicy(time_limit=60), throttle)
+        return done, time.monotonic() - started
+
+    done, waited = asyncio.run(main())
+    assert done.reply is not None
+    assert waited >= 0.05
+
+
+def test_a_fault_in_a_model_costs_its_question_and_not_the_run(tmp_path: Path) -> None:
+    def answer(prompt: Prompt) -> Reply:
+        if prompt.question_id == "q5":
+            raise KeyError("no such choice, key sk-abcdefghijklmnop")
+        return tagged("A")
+
+    done = evaluate(Scripted(answer), benchmark(tmp_path / "images"), output=tmp_path / "runs")
+    assert not done.complete
+    assert done.summary["n"] == 11
+    (error,) = [record.error for record in done.records if record.error]
+    assert "test/scripted failed with KeyError" in error
+    assert "sk-abc" not in error
+
+
+@pytest.mark.parametrize(
+    "given", [None, "A", Reply(None), Reply("A", latency=float("nan"))]  # type: ignore[arg-type]
+)  # fmt: skip
+def test_what_is_no_reply_stops_the_run_and_says_so(tmp_path: Path, given: Any) -> None:
+    async def answer(prompt: Prompt) -> Any:
+        return given
+
+    done = evaluate(Scripted(answer), benchmark(tmp_path / "images"), output=tmp_path / "runs")
+    assert not done.complete
+    assert "test/scripted returned" in done.stopped
+
+
+def test_questions_that_always_fail_do_not_stop_every_call(tmp_path: Path) -> None:
+    questions = benchmark(tmp_path / "images", sets=20, each=2)
+    failing = {q.id for q in questions.questions if int(q.id[1:]) % 20 < 10}
+
+    def answer(prompt: Prompt) -> Reply:
+        if prompt.question_id in failing:
+            raise ModelError("status 400: the context is too long")
+        return tagged("A")
+
+    one_by_one = Capabilities(concurrency=1)
+    first = evaluate(Scripted(answer, one_by_one), questions, output=tmp_path / "runs")
+    assert "last 20 questions" in first.stopped
+    assert first.summary["n"] == 0
+    second = evaluate(Scripted(answer, one_by_one), questions, output=tmp_path / "runs")
+    assert second.summary["n"] == 20
