@@ -152,7 +152,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     """Print the tables and where the runs lie; exit 1 if a question has no answer."""
     from rich.console import Console
 
-    from scalevqa_eval.pages.terminal import summary_table
+    from scalevqa_eval.cli.run_table import summary_table
 
     console = Console(highlight=False)
     for run_ in evaluation.runs.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from typing import Any
 
 import yaml
@@ -13,25 +12,14 @@ import yaml
 from scalevqa_eval.leaderboard.entries import slug
 from scalevqa_eval.leaderboard.standing import Cell, Line, Standing
 from scalevqa_eval.leaderboard.tables import entry_name, number, span
+from scalevqa_eval.pages import csv_text
 from scalevqa_eval.statistics import Interval
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
-_AFTER_SEMICOLON = re.compile(r'(;[\s"]*)(?=[=+\-@|%＝＋－＠])')
 _COLUMNS = (
     "benchmark", "split", "model", "revision", "state", "condition", "prompt", "harness", "date",
     "source", "dimension", "n", "correct", "percent", "low", "high", "method", "rank", "rank_low",
     "rank_high",
 )  # fmt: skip
-
-
-def csv_text(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: such ones begin with an apostrophe.
-
-    Nor what follows a semicolon, which splits cells where a comma is the decimal sign.
-    """
-    one_line = " ".join(text.split())
-    one_line = _AFTER_SEMICOLON.sub(r"\1'", one_line)
-    return f"'{one_line}" if one_line.startswith(_FORMULA) or text[:1] in _FORMULA else one_line
 
 
 def to_csv(standing: Standing) -> str:

@@ -18,11 +18,12 @@ from scalevqa_eval.data.card import load_card
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.leaderboard.build import build, check
 from scalevqa_eval.leaderboard.entries import Board, Entry
-from scalevqa_eval.leaderboard.exports import csv_text, to_csv, to_eval_results, to_json
+from scalevqa_eval.leaderboard.exports import to_csv, to_eval_results, to_json
 from scalevqa_eval.leaderboard.loading import load_board, load_boards
 from scalevqa_eval.leaderboard.page import to_html
 from scalevqa_eval.leaderboard.standing import work_out
 from scalevqa_eval.leaderboard.tables import markdown_text, to_markdown
+from scalevqa_eval.pages import csv_text
 from scalevqa_eval.paths import data_directory
 from scalevqa_eval.prompts import load_style
 

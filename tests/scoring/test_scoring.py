@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scalevqa_eval.pages.terminal import summary_table
+from scalevqa_eval.cli.run_table import summary_table
 from scalevqa_eval.scoring.score import (
     normalise,
     open_answer,

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scalevqa_eval.audit.repair.blocks import Block
 from scalevqa_eval.audit.shown import clean
-from scalevqa_eval.leaderboard.exports import csv_text
+from scalevqa_eval.pages import csv_text
 from scalevqa_eval.types import LETTERS
 
 COLUMNS = (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from scalevqa_eval.cli.run_table import shown
 from scalevqa_eval.compare import Comparison, Row
-from scalevqa_eval.pages.terminal import shown
 from scalevqa_eval.statistics import Rank
 
 

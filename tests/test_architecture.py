@@ -1,0 +1,67 @@
+"""The arrows of ARCHITECTURE.md: a room imports only rooms below it, and `cli` alone knows Typer."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import scalevqa_eval
+
+PACKAGE = Path(scalevqa_eval.__file__).parent
+# From the ground up. Rooms of one line know nothing of each other.
+FLOORS = (
+    {"errors", "paths", "types"},
+    {"statistics", "images", "prompts", "pages"},
+    {"data"},
+    {"conditions", "models"},
+    {"scoring"},
+    {"run"},
+    {"compare"},
+    {"audit", "leaderboard"},
+    {"cli"},
+    {"__main__"},
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if module.count(".") else "__init__"
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module == "scalevqa_eval"
+            yield from (
+                f"{node.module}.{name.name}" if parts else node.module for name in node.names
+            )
+
+
+def test_arrows_point_down() -> None:
+    wrong = []
+    for file in PACKAGE.rglob("*.py"):
+        own = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if own == "__init__":  # the package's face hands on names of all rooms
+            continue
+        for module in _imports(file):
+            if not module.startswith("scalevqa_eval."):
+                if module.split(".")[0] == "typer" and own != "cli":
+                    wrong.append(f"{file}: typer outside cli")
+                if module.startswith("scalevqa_train") and own != "cli":
+                    wrong.append(f"{file}: {module}")
+                continue
+            room = _room(module)
+            if room in FLOOR and room != own and FLOOR[room] >= FLOOR[own]:
+                wrong.append(f"{file.relative_to(PACKAGE)} imports {module}")
+    assert not wrong, "\n".join(sorted(set(wrong)))
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {
+        path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix in ("", ".py")
+    }
+    assert rooms - {"__init__", "__pycache__", "_data"} == set(FLOOR)
