@@ -1,4 +1,4 @@
-"""The arrows of ARCHITECTURE.md: a room imports only rooms below it, and `cli` alone knows Typer."""
+"""The arrows of ARCHITECTURE.md: a room imports only rooms below it; `cli` alone knows Typer."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _imports(file: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            parts = node.module == "scalevqa_eval"
+            face = node.module == "scalevqa_eval"
             yield from (
-                f"{node.module}.{name.name}" if parts else node.module for name in node.names
+                f"{node.module}.{name.name}" if face else node.module for name in node.names
             )
 
 
