@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from scalevqa_eval.audit.patients import patients
 from scalevqa_eval.types import Question
 
 _FIELD = re.compile(
@@ -16,7 +17,6 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 _ENOUGH = 5  # a field of fewer values is more likely a kind of slides than a slide
-_TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 
 
 def cluster_fields(row: Mapping[str, Any]) -> dict[str, str | int]:
@@ -87,11 +87,7 @@ def _guesses(questions: Sequence[Question]) -> list[tuple[str, Label]]:
 
 
 def _tcga(question: Question) -> str | None:
-    for text in (*question.image_set, question.id):
-        match = _TCGA.search(text.upper())
-        if match:
-            return match[0]
-    return None
+    return next(iter(patients(question)), None)
 
 
 def _field(name: str) -> Label:

@@ -6,15 +6,14 @@ option, in whatever order) have a Jaccard similarity of 0.8 or more.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from datasketch import MinHash, MinHashLSH
 
-from scalevqa_eval.audit.dataset.noting import SHOWN, counted, note
-from scalevqa_eval.audit.dataset.splits import Other
-from scalevqa_eval.audit.findings import Finding
+from scalevqa_eval.audit.dataset.splits import Source
+from scalevqa_eval.audit.findings import LISTED, Finding, Severity, counted
 from scalevqa_eval.audit.tokens import Hasher, hashed_ngrams, normalise, tokens
 from scalevqa_eval.types import Question
 
@@ -27,10 +26,9 @@ Shingles = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A question and those that say nearly the same.
+    """A question and the nearest of those that say nearly the same (one on its images first).
 
-    `like` is the nearest of them (one on the same images first), `similarity` its Jaccard
-    similarity, `same_images` whether it shows the same images. `decided` is whether all of them
+    `similarity` is their Jaccard similarity. `decided` is whether all that say nearly the same
     have the same right option's text as the question: then the text alone gives it away.
     """
 
@@ -41,106 +39,78 @@ class Match:
     decided: bool
 
 
-class Shingler:
-    """Questions → sets of hashed three-word runs; texts of fewer words count as one run."""
-
-    def __init__(self) -> None:
-        self._hash = Hasher()
-
-    def __call__(self, question: Question) -> Shingles:
-        found: set[int] = set()
-        for text in (question.text, *question.options.values()):
-            hashes = self._hash(tokens(text))
-            runs = hashed_ngrams(hashes, min(3, len(hashes))) if len(hashes) else hashes
-            found.update((runs >> 32).tolist())  # the hash that MinHash takes has 32 bits
-        return frozenset(found)
+def shingles(question: Question, hasher: Hasher) -> Shingles:
+    """Hashed three-word runs of question and options; texts of fewer words count as one run."""
+    found: set[int] = set()
+    for text in (question.text, *question.options.values()):
+        hashes = hasher(tokens(text))
+        runs = hashed_ngrams(hashes, min(3, len(hashes))) if len(hashes) else hashes
+        found.update((runs >> 32).tolist())  # the hash that MinHash takes has 32 bits
+    return frozenset(found)
 
 
 def jaccard(one: Shingles, two: Shingles) -> float:
-    if not one and not two:
-        return 1.0
     both = len(one & two)
-    return both / (len(one) + len(two) - both)
-
-
-class _Members:
-    """Questions of equal text: by images, and how often each right option's text is right."""
-
-    def __init__(self) -> None:
-        self.by_images: dict[frozenset[str], list[Question]] = {}
-        self.answers: Counter[str] = Counter()
-        self.first: list[Question] = []
-
-    def add(self, question: Question) -> None:
-        if len(self.first) < 2:
-            self.first.append(question)
-        on_images = self.by_images.setdefault(frozenset(question.image_set), [])
-        if len(on_images) < 2:
-            on_images.append(question)
-        self.answers[_answer(question)] += 1
+    return both / (len(one) + len(two) - both) if one or two else 1.0
 
 
 class TextIndex:
     """Questions by what they say; equal texts are looked at once."""
 
-    def __init__(self, questions: Sequence[tuple[Question, Shingles]]) -> None:
+    def __init__(self, questions: Iterable[tuple[Question, Shingles]]) -> None:
         self._lsh = MinHashLSH(threshold=SIMILARITY - 0.1, num_perm=_PERMUTATIONS)
-        self._members: dict[Shingles, _Members] = {}
-        self._known: list[Shingles] = []
-        self._near: dict[Shingles, list[tuple[float, Shingles]]] = {}
         self._sketch = MinHash(num_perm=_PERMUTATIONS, seed=1, hashfunc=int)
+        self._members: dict[Shingles, list[Question]] = defaultdict(list)
+        self._on_images: dict[tuple[Shingles, frozenset[str]], list[Question]] = defaultdict(list)
+        self._answers: dict[Shingles, Counter[str]] = defaultdict(Counter)
+        self._near: dict[Shingles, list[tuple[float, Shingles]]] = {}
+        for question, key in questions:
+            self._members[key].append(question)
+            self._on_images[key, frozenset(question.image_set)].append(question)
+            self._answers[key][_answer(question)] += 1
+        self._known = [key for key in self._members if key]
         self.cut = False
-        for question, shingles in questions:
-            if shingles not in self._members:
-                self._members[shingles] = _Members()
-                if shingles:
-                    self._lsh.insert(
-                        len(self._known), self._minhash(shingles), check_duplication=False
-                    )
-                    self._known.append(shingles)
-            self._members[shingles].add(question)
+        for number, key in enumerate(self._known):
+            self._lsh.insert(number, self._minhash(key), check_duplication=False)
 
-    def match(self, question: Question, shingles: Shingles, inside: bool) -> Match | None:
-        """The near duplicates of a question, which is itself in the index if `inside`."""
+    def match(self, question: Question, key: Shingles) -> Match | None:
+        """The near duplicates of a question, which may itself be in the index."""
+        near = self._alike(key)
         images = frozenset(question.image_set)
-        nearest: tuple[float, Question] | None = None
-        on_images: tuple[float, Question] | None = None
-        answers: Counter[str] = Counter()
-        for similarity, key in self._alike(shingles):
-            members = self._members[key]
-            answers += members.answers
-            there = [q for q in members.by_images.get(images, ()) if q is not question]
-            if images and there and on_images is None:
-                on_images = (similarity, there[0])
-            others = [q for q in members.first if q is not question]
-            if others and nearest is None:
-                nearest = (similarity, others[0])
-        if inside:
-            answers[_answer(question)] -= 1
-        shown = on_images or nearest
-        if shown is None:
+        on_images = [(s, self._on_images.get((k, images), [])) for s, k in near] if images else []
+        like = _first(question, on_images)
+        same_images = like is not None
+        like = like or _first(question, [(s, self._members[k]) for s, k in near])
+        if like is None:
             return None
-        decided = {text for text, number in answers.items() if number} == {_answer(question)}
-        return Match(question, shown[1], shown[0], on_images is not None, decided)
+        own = _answer(question)
+        decided = all(self._answers[k][own] == len(self._members[k]) for _, k in near)
+        return Match(question, like[1], like[0], same_images, decided)
 
-    def _alike(self, shingles: Shingles) -> list[tuple[float, Shingles]]:
+    def _alike(self, key: Shingles) -> list[tuple[float, Shingles]]:
         """Distinct texts of the index that are near, nearest first, with their similarity."""
-        if shingles not in self._near:
-            found = [(1.0, shingles)] if shingles in self._members else []
-            candidates = sorted(self._lsh.query(self._minhash(shingles))) if shingles else []
+        if key not in self._near:
+            found = [(1.0, key)] if key in self._members else []
+            candidates = sorted(self._lsh.query(self._minhash(key))) if key else []
             self.cut = self.cut or len(candidates) > _CANDIDATES
-            for number in candidates[:_CANDIDATES]:
-                similarity = jaccard(shingles, self._known[number])
-                if similarity >= SIMILARITY and self._known[number] != shingles:
-                    found.append((similarity, self._known[number]))
-            found.sort(key=lambda pair: -pair[0])
-            self._near[shingles] = found
-        return self._near[shingles]
+            for other in (self._known[number] for number in candidates[:_CANDIDATES]):
+                similarity = jaccard(key, other)
+                if similarity >= SIMILARITY and other != key:
+                    found.append((similarity, other))
+            self._near[key] = sorted(found, key=lambda pair: -pair[0])
+        return self._near[key]
 
-    def _minhash(self, shingles: Shingles) -> MinHash:
+    def _minhash(self, key: Shingles) -> MinHash:
         sketch = self._sketch.copy()
-        sketch.update_batch(shingles)
+        sketch.update_batch(key)
         return sketch
+
+
+def _first(
+    question: Question, near: Iterable[tuple[float, Sequence[Question]]]
+) -> tuple[float, Question] | None:
+    """The first of these questions that is not the question itself, with its similarity."""
+    return next(((s, q) for s, members in near for q in members if q is not question), None)
 
 
 def _answer(question: Question) -> str:
@@ -148,76 +118,65 @@ def _answer(question: Question) -> str:
     return normalise(text)
 
 
-def repeated_texts(questions: Sequence[Question], others: Sequence[Other]) -> list[Finding]:
+def repeated_texts(questions: Sequence[Question], others: Sequence[Source]) -> list[Finding]:
     """Near-duplicate texts within the audited questions, and in each other split."""
-    shingler = Shingler()
-    audited = [(question, shingler(question)) for question in questions]
-    found = _within(audited)
-    for other in others:
-        index = TextIndex([(question, shingler(question)) for question in other.questions])
-        matches = [m for q, s in audited if (m := index.match(q, s, inside=False)) is not None]
-        found += _across(other.name, matches)
-    return found
-
-
-def _within(audited: Sequence[tuple[Question, Shingles]]) -> list[Finding]:
+    hasher = Hasher()
+    audited = [(question, shingles(question, hasher)) for question in questions]
     index = TextIndex(audited)
-    matches = [m for q, s in audited if (m := index.match(q, s, inside=True)) is not None]
-    found = []
-    twice = [match for match in matches if match.same_images]
-    if twice:
-        found.append(
-            note("repeated-question", "warning", _ids(twice),
-                 "{n} are asked about the same images in nearly the same words as another.",
-                 _evidence(twice))
-        )  # fmt: skip
-    decided = [match for match in matches if not match.same_images and match.decided]
-    if decided:
-        found.append(
-            note("repeated-text", "warning", _ids(decided),
-                 "{n} have nearly the same text as others on other images, always with the same "
-                 "right option: it can be learned from the text.", _evidence(decided))
-        )  # fmt: skip
-    open_ = [match for match in matches if not match.same_images and not match.decided]
-    if open_:
-        found.append(
-            note("counterfactual-text", "note", _ids(open_),
-                 "{n} have nearly the same text as others on other images, with other right "
-                 "options: their text alone does not decide.", _evidence(open_))
-        )  # fmt: skip
+    found = _within(_matches(index, audited))
     if index.cut:
         found.append(
-            note("many-alike", "note", [],
-                 f"Many texts look alike: each was compared with {_CANDIDATES} candidates only.")
+            Finding("many-alike", "note",
+                    f"Many texts look alike: each was compared with {_CANDIDATES} candidates only.")
         )  # fmt: skip
+    for other in others:
+        index = TextIndex((question, shingles(question, hasher)) for question in other.questions)
+        found += _across(other.name, _matches(index, audited))
     return found
 
 
-def _across(name: str, matches: list[Match]) -> list[Finding]:
-    found = []
+def _matches(index: TextIndex, audited: Iterable[tuple[Question, Shingles]]) -> list[Match]:
+    return [match for q, key in audited if (match := index.match(q, key)) is not None]
+
+
+def _within(matches: Sequence[Match]) -> list[Finding]:
+    twice = [match for match in matches if match.same_images]
+    decided = [match for match in matches if not match.same_images and match.decided]
+    undecided = [match for match in matches if not match.same_images and not match.decided]
+    kinds: list[tuple[str, Severity, list[Match], str]] = [
+        ("repeated-question", "warning", twice,
+         "{n} are asked about the same images in nearly the same words as another."),
+        ("repeated-text", "warning", decided,
+         "{n} have nearly the same text as others on other images, always with the same right "
+         "option: it can be learned from the text."),
+        ("counterfactual-text", "note", undecided,
+         "{n} have nearly the same text as others on other images, with other right options: "
+         "their text alone does not decide."),
+    ]  # fmt: skip
+    return [
+        Finding.about({q.id for match in group for q in (match.question, match.like)},
+                      kind, severity, message, _evidence(group))
+        for kind, severity, group, message in kinds if group
+    ]  # fmt: skip
+
+
+def _across(name: str, matches: Sequence[Match]) -> list[Finding]:
     same = [match for match in matches if match.decided]
-    if same:
-        found.append(
-            note("split-text", "error" if any(m.same_images for m in same) else "warning",
-                 (match.question.id for match in same),
-                 f"{{n}} have nearly the same text as questions of {name}, always with the same "
-                 "right option.", {"split": name, **_evidence(same)})
-        )  # fmt: skip
     rest = [match for match in matches if not match.decided]
-    if rest:
-        found.append(
-            note("split-text-differs", "note", (match.question.id for match in rest),
-                 f"{{n}} have nearly the same text as questions of {name}, with other right "
-                 "options.", {"split": name, **_evidence(rest)})
-        )  # fmt: skip
-    return found
-
-
-def _ids(matches: Sequence[Match]) -> set[str]:
-    return {q.id for match in matches for q in (match.question, match.like)}
+    worst: Severity = "error" if any(match.same_images for match in same) else "warning"
+    kinds: list[tuple[str, Severity, list[Match], str]] = [
+        ("split-text", worst, same, "always with the same right option"),
+        ("split-text-differs", "note", rest, "with other right options"),
+    ]
+    return [
+        Finding.about((match.question.id for match in group), kind, severity,
+                      f"{{n}} have nearly the same text as questions of {name}, {how}.",
+                      {"split": name, **_evidence(group)})
+        for kind, severity, group, how in kinds if group
+    ]  # fmt: skip
 
 
 def _evidence(matches: Sequence[Match]) -> dict[str, object]:
-    strongest = sorted(matches, key=lambda m: (-m.similarity, m.question.id, m.like.id))[:SHOWN]
+    strongest = sorted(matches, key=lambda m: (-m.similarity, m.question.id, m.like.id))[:LISTED]
     pairs = [[m.question.id, m.like.id, round(m.similarity, 3)] for m in strongest]
     return {"pairs": pairs, "found": counted(len(matches), "pair"), "jaccard": SIMILARITY}
