@@ -1,12 +1,9 @@
 """The one home of all statistics: intervals, paired tests, ranks, chance, power.
 
-Imports numpy and scipy.special (scipy.stats would take several times as long): import it inside
-functions where start-up time matters.
+Imports numpy and scipy.special; what needs scipy.stats, which takes several times as long, imports
+it when it is called.
 """
 
-from scalevqa_eval.statistics.bootstrap import bootstrap_interval as bootstrap_interval
-from scalevqa_eval.statistics.bootstrap import bootstrap_means as bootstrap_means
-from scalevqa_eval.statistics.bootstrap import cluster_weights as cluster_weights
 from scalevqa_eval.statistics.chance import chance_corrected as chance_corrected
 from scalevqa_eval.statistics.chance import chance_test as chance_test
 from scalevqa_eval.statistics.chance import detectable_accuracy as detectable_accuracy
@@ -30,6 +27,6 @@ from scalevqa_eval.statistics.paired import sign_flip as sign_flip
 from scalevqa_eval.statistics.paired import swap_level as swap_level
 from scalevqa_eval.statistics.ranks import Rank as Rank
 from scalevqa_eval.statistics.ranks import binomial_means as binomial_means
+from scalevqa_eval.statistics.ranks import bootstrap_means as bootstrap_means
 from scalevqa_eval.statistics.ranks import rank_intervals as rank_intervals
-from scalevqa_eval.statistics.ranks import rank_intervals_binomial as rank_intervals_binomial
 from scalevqa_eval.statistics.ranks import ranks_of as ranks_of

@@ -36,6 +36,10 @@ class Interval:
     def width(self) -> float:
         return self.high - self.low
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
@@ -69,17 +73,8 @@ def group(scores: Iterable[float], clusters: Sequence[Hashable | None]) -> Clust
 def cluster_codes(clusters: Sequence[Hashable | None]) -> npt.NDArray[np.intp]:
     """Numbers 0 … G - 1 for labels, in order of first appearance; each None gets its own."""
     seen: dict[Hashable, int] = {}
-    codes = np.empty(len(clusters), dtype=np.intp)
-    fresh = 0
-    for index, label in enumerate(clusters):
-        if label is None:
-            codes[index], fresh = fresh, fresh + 1
-        elif label in seen:
-            codes[index] = seen[label]
-        else:
-            codes[index] = seen[label] = fresh
-            fresh += 1
-    return codes
+    labels = (object() if label is None else label for label in clusters)
+    return np.array([seen.setdefault(label, len(seen)) for label in labels], dtype=np.intp)
 
 
 def wilson(correct: float, n: float, level: float = 0.95) -> Interval:
@@ -120,20 +115,24 @@ def robust_mean(data: Clusters) -> RobustMean:
     McCaffrey, Survey Methodology 28 (2002); Imbens and Kolesár, Rev. Econ. Stat. 98 (2016)).
     Needs two clusters or more. Time and memory grow linearly with the clusters.
     """
-    sums, sizes = data.sums, data.sizes
-    count, total = data.count, sizes.sum(-1)
-    mean = sums.sum(-1) / total
-    share = sizes / total
-    scale = 1.0 / (1.0 - share)
-    residual = sums - mean[..., None] * sizes
-    variance = (scale * residual**2).sum(-1) / total**2
+    total = data.sizes.sum(-1)
+    mean = data.sums.sum(-1) / total
+    residual = (data.sums - mean[..., None] * data.sizes) / total
+    return _linearised(mean, residual, data.sizes / total, data.sizes, _correlation(data, mean))
 
-    working = sizes * (1 + (sizes - 1) * _correlation(data, mean)[..., None])
+
+def _linearised(
+    mean: Array, residual: Array, share: Array, sizes: Array, correlation: Array
+) -> RobustMean:
+    """A weighted mean's fit from the clusters' residual sums and shares of the weight, (..., G)."""
+    scale = 1.0 / (1.0 - share)
+    working = sizes * (1 + (sizes - 1) * correlation[..., None])
     freedom = _satterthwaite(scale, share, working)
     second = (residual**2).mean(-1)
     safe = np.where(second > 0, second, 1.0)
     skewness = np.where(second > 0, (residual**3).mean(-1) / safe**1.5, 0.0)
-    return RobustMean(mean, variance, np.clip(freedom, 1.0, count - 1.0), skewness)
+    variance = (scale * residual**2).sum(-1)
+    return RobustMean(mean, variance, np.clip(freedom, 1.0, sizes.shape[-1] - 1.0), skewness)
 
 
 def tails(fit: RobustMean, count: int) -> tuple[Array, Array]:
@@ -188,27 +187,41 @@ def proportion_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array
         shape = data.sums.shape[:-1]
         return np.zeros(shape), np.ones(shape), "no questions"
     p = np.clip(data.sums.sum(-1) / total, 0.0, 1.0)
-    z = special.ndtri((1 + level) / 2)
     if bool((data.sizes == 1).all()):
-        return *_score_limits(p, total, z), "Wilson"
+        return *_score_limits(p, total, special.ndtri((1 + level) / 2)), "Wilson"
     if data.count < FEWEST_CLUSTERS:
-        method = f"Wilson, {data.count} cluster{'s' * (data.count > 1)} as one answer each"
-        return *_score_limits(p, data.count, z), method
-
+        return _one_answer_each(p, data.count, level)
     fit = robust_mean(data)
+    low, high, kind = _logit_limits(fit, 1 / total, total, level, tails(fit, data.count))
+    return low, high, f"{kind}, {data.count} clusters"
+
+
+def _one_answer_each(p: Any, count: int, level: float) -> tuple[Any, Any, str]:
+    method = f"Wilson, {count} cluster{'s' * (count > 1)} as one answer each"
+    return *_score_limits(p, count, special.ndtri((1 + level) / 2)), method
+
+
+def _logit_limits(
+    fit: RobustMean,
+    weights: float,
+    n: float,
+    level: float,
+    longer: tuple[Array, Array] | tuple[float, float],
+) -> tuple[Array, Array, str]:
+    """Limits on the logit scale with t; `weights` is the sum of the questions' squared weights."""
     t = special.stdtrit(fit.freedom, (1 + level) / 2)
-    binomial = p * (1 - p)
-    mixed = binomial > 0
-    safe = np.where(mixed, binomial, 0.25)
-    variance = np.maximum(fit.variance, _LOWEST_DESIGN_EFFECT * safe / total)
-    half = t * np.sqrt(variance) / safe
-    down, up = tails(fit, data.count)
+    p = np.clip(fit.mean, 0.0, 1.0)
+    mixed = (p > 0) & (p < 1)
     inner = np.where(mixed, p, 0.5)
+    binomial = inner * (1 - inner)
+    variance = np.maximum(fit.variance, _LOWEST_DESIGN_EFFECT * binomial * weights)
+    half = t * np.sqrt(variance) / binomial
     logit = np.log(inner / (1 - inner))
-    below, above = _expit(logit - down * half), _expit(logit + up * half)
-    edge_low, edge_high = _score_limits(p, total, t)
-    low, high = np.where(mixed, below, edge_low), np.where(mixed, above, edge_high)
-    return low, high, f"cluster-robust logit, t, {data.count} clusters"
+    edge_low, edge_high = _score_limits(p, n, t)
+    low = np.where(mixed, _expit(logit - longer[0] * half), edge_low)
+    high = np.where(mixed, _expit(logit + longer[1] * half), edge_high)
+    kind = "cluster-robust logit, t" if mixed.any() else "Wilson with t"
+    return low, high, kind
 
 
 def _expit(x: Array) -> Array:
@@ -226,10 +239,7 @@ def cluster_interval(
     values = np.asarray(list(scores), dtype=np.float64)
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError("scores must lie between 0 and 1")
-    data = group(values, clusters)
-    low, high, method = proportion_limits(data, level)
-    if method.startswith("cluster-robust") and (not values.any() or bool((values == 1).all())):
-        method = f"Wilson with t, {data.count} clusters"
+    low, high, method = proportion_limits(group(values, clusters), level)
     return Interval(float(low), float(high), method)
 
 
@@ -247,35 +257,23 @@ def macro_average(
     values = np.asarray(list(scores), dtype=np.float64)
     if not len(values):
         return float("nan"), Interval(0.0, 1.0, "no questions")
-    stratum = cluster_codes(strata)
-    codes = cluster_codes(clusters)
+    stratum, codes = cluster_codes(strata), cluster_codes(clusters)
     n = np.bincount(stratum)
     means = np.bincount(stratum, weights=values) / n
-    mean = float(means.mean())
-    count = int(codes.max()) + 1
-    z = float(special.ndtri((1 + level) / 2))
+    mean, count = means.mean(), int(codes.max()) + 1
     if count < FEWEST_CLUSTERS:
-        low, high = _score_limits(mean, count, z)
-        return mean, Interval(
-            float(low), float(high), f"Wilson, {count} clusters as one answer each"
+        low, high, method = _one_answer_each(mean, count, level)
+    else:
+        weight = 1.0 / (len(n) * n[stratum])
+        residual = values - means[stratum]
+        data = group(residual, clusters)
+        fit = _linearised(
+            mean,
+            np.bincount(codes, weights=weight * residual).astype(np.float64),
+            np.bincount(codes, weights=weight).astype(np.float64),
+            data.sizes,
+            _correlation(data, np.zeros(())),
         )
-    weight = 1.0 / (len(n) * n[stratum])
-    residual = values - means[stratum]
-    sums = np.bincount(codes, weights=weight * residual).astype(np.float64)
-    share = np.bincount(codes, weights=weight).astype(np.float64)
-    sizes = np.bincount(codes).astype(np.float64)
-    scale = 1.0 / (1.0 - share)
-    variance = float((scale * sums**2).sum())
-    correlation = _correlation(group(residual, clusters), np.zeros(()))
-    working = sizes * (1 + (sizes - 1) * correlation)
-    freedom = float(_satterthwaite(scale, share, working))
-    t = float(special.stdtrit(min(max(freedom, 1.0), count - 1.0), (1 + level) / 2))
-    binomial = mean * (1 - mean)
-    if binomial <= 0:
-        low, high = _score_limits(mean, len(values), t)
-        return mean, Interval(float(low), float(high), f"Wilson with t, {count} clusters")
-    variance = max(variance, _LOWEST_DESIGN_EFFECT * binomial * float((weight**2).sum()))
-    half = t * variance**0.5 / binomial
-    logit = np.log(mean / (1 - mean))
-    low, high = _expit(logit - half), _expit(logit + half)
-    return mean, Interval(float(low), float(high), f"cluster-robust logit, t, {count} clusters")
+        ends = _logit_limits(fit, float((weight**2).sum()), len(values), level, (1.0, 1.0))
+        low, high, method = *ends[:2], f"{ends[2]}, {count} clusters"
+    return float(mean), Interval(float(low), float(high), method)

@@ -13,7 +13,6 @@ from scalevqa_eval.statistics.intervals import (
     Array,
     Clusters,
     Interval,
-    cluster_codes,
     group,
     robust_mean,
     tails,
@@ -42,21 +41,19 @@ def difference_interval(
     nought: Agresti and Min's interval for paired proportions (Stat. Med. 24 (2005)). With fewer
     than five clusters the same with each cluster counted as one pair.
     """
-    a, b = _pair(first, second)
-    if not len(a):
+    difference, data = _differences(first, second, clusters)
+    if not data.count:
         return Interval(-1.0, 1.0, "no questions")
-    difference = a - b
-    data = group(difference, clusters)
-    if data.count < FEWEST_CLUSTERS:
-        low, high = _agresti_min(difference, data.count, level)
-        return Interval(low, high, f"Agresti-Min, {data.count} clusters as one pair each")
-    fit = robust_mean(data)
-    if fit.variance <= 0 or not difference.any():
-        low, high = _agresti_min(difference, len(difference), level)
-        return Interval(low, high, "Agresti-Min")
-    ends = difference_limits(data, level)
-    low, high = max(float(ends[0]), -1.0), min(float(ends[1]), 1.0)
-    return Interval(low, high, f"cluster-robust, t, {data.count} clusters")
+    if _spread_is_known(data):
+        low, high = map(float, difference_limits(data, level))
+        method = f"cluster-robust, t, {data.count} clusters"
+    else:
+        few = data.count < FEWEST_CLUSTERS
+        middle, error = _agresti_min(difference, data.count if few else len(difference))
+        half = float(special.ndtri((1 + level) / 2)) * error
+        low, high = middle - half, middle + half
+        method = f"Agresti-Min, {data.count} clusters as one pair each" if few else "Agresti-Min"
+    return Interval(max(low, -1.0), min(high, 1.0), method)
 
 
 def difference_limits(data: Clusters, level: float = 0.95) -> tuple[Array, Array]:
@@ -77,30 +74,27 @@ def difference_error(
 
     Without spread (or with fewer than five clusters) the error of Agresti and Min's interval.
     """
-    a, b = _pair(first, second)
-    data = group(a - b, clusters)
-    if not len(a):
-        return float("inf"), 1.0
-    if data.count >= FEWEST_CLUSTERS:
+    difference, data = _differences(first, second, clusters)
+    if not data.count:
+        return math.inf, 1.0
+    if _spread_is_known(data):
         fit = robust_mean(data)
-        if fit.variance > 0:
-            return float(np.sqrt(fit.variance)), float(fit.freedom)
-    n = len(a) if data.count >= FEWEST_CLUSTERS else data.count
-    low, high = _agresti_min(a - b, n, 0.95, clip=False)
-    return (high - low) / (2 * 1.959963984540054), float("inf")
+        return float(np.sqrt(fit.variance)), float(fit.freedom)
+    n = data.count if data.count < FEWEST_CLUSTERS else len(difference)
+    return _agresti_min(difference, n)[1], math.inf
 
 
-def _agresti_min(
-    difference: Array, n: float, level: float, *, clip: bool = True
-) -> tuple[float, float]:
-    """Half a pair is added to each cell of the table of n pairs, then Wald."""
+def _spread_is_known(data: Clusters) -> bool:
+    return data.count >= FEWEST_CLUSTERS and bool(robust_mean(data).variance > 0)
+
+
+def _agresti_min(difference: Array, n: float) -> tuple[float, float]:
+    """Middle and standard error: half a pair is added to each cell of the table of n pairs."""
     share = n / len(difference)
     gained = (np.maximum(difference, 0).sum() * share + 0.5) / (n + 2)
     lost = (np.maximum(-difference, 0).sum() * share + 0.5) / (n + 2)
     middle = gained - lost
-    half = special.ndtri((1 + level) / 2) * np.sqrt((gained + lost - middle**2) / (n + 2))
-    low, high = float(middle - half), float(middle + half)
-    return (max(low, -1.0), min(high, 1.0)) if clip else (low, high)
+    return float(middle), float(np.sqrt((gained + lost - middle**2) / (n + 2)))
 
 
 def permutation_test(
@@ -117,14 +111,8 @@ def permutation_test(
     ones, p = (1 + as large) / (1 + draws). Valid for any correlation within clusters, given that
     under the null hypothesis each cluster's difference is as likely with the other sign.
     """
-    a, b = _pair(first, second)
-    codes = cluster_codes(clusters)
-    if len(codes) != len(a):
-        raise ValueError(f"{len(a)} scores, but {len(codes)} cluster labels")
-    if not len(a):
-        return 1.0
-    sums = np.bincount(codes, weights=a - b).astype(np.float64)
-    return float(sign_flip(sums[None, :], draws=draws, seed=seed)[0])
+    data = _differences(first, second, clusters)[1]
+    return float(sign_flip(data.sums[None, :], draws=draws, seed=seed)[0]) if data.count else 1.0
 
 
 def swap_level(clusters: int, level: float = 0.05) -> float:
@@ -163,12 +151,10 @@ def sign_flip(sums: Array, *, draws: int = 9999, seed: int = 0) -> Array:
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for the false discovery rate (J. R. Stat. Soc. B 57 (1995))."""
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")[::-1]  # the largest first
-    stepped = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return [float(value) for value in adjusted]
+    from scipy.stats import false_discovery_control  # slow to import
+
+    adjusted: list[float] = false_discovery_control(p_values).tolist() if len(p_values) else []
+    return adjusted
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -181,9 +167,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _pair(first: Iterable[float], second: Iterable[float]) -> tuple[Array, Array]:
+def _differences(
+    first: Iterable[float], second: Iterable[float], clusters: Sequence[Hashable | None]
+) -> tuple[Array, Clusters]:
+    """First - second by question, and added up by cluster."""
     a = np.asarray(list(first), dtype=np.float64)
     b = np.asarray(list(second), dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"{len(a)} scores cannot be paired with {len(b)}")
-    return a, b
+    return a - b, group(a - b, clusters)

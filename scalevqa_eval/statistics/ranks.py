@@ -1,4 +1,4 @@
-"""How sure a model's place in a table is."""
+"""How sure a model's place in a table is: whole slides are resampled, and all models with them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scalevqa_eval.statistics.bootstrap import bootstrap_means
 from scalevqa_eval.statistics.intervals import Array, cluster_codes
+
+_CELLS = 4_000_000  # weights held at once: 32 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,44 @@ class Rank:
     low: int
     high: int
     method: str
+
+
+def bootstrap_means(sums: Array, sizes: Array, draws: int = 2000, seed: int = 0) -> Array:
+    """Means of `draws` resamples of whole clusters: (draws, …).
+
+    `sums` is (G,) or (runs, G), `sizes` (G,). Uses nothing but uniform random numbers, so that a
+    seed means the same with each numpy.
+    """
+    random = np.random.Generator(np.random.PCG64(seed))
+    count, parts = len(sizes), []
+    block = max(1, _CELLS // max(count, 1))
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        drawn = np.minimum((random.random((rows, count)) * count).astype(np.int64), count - 1)
+        drawn += np.arange(rows, dtype=np.int64)[:, None] * count
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        weights = times.astype(np.float64)
+        totals, drawn_sums = weights @ sizes, weights @ sums.T
+        parts.append(drawn_sums / (totals if drawn_sums.ndim == 1 else totals[:, None]))
+    return np.concatenate(parts)
+
+
+def binomial_means(
+    correct: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 2000, seed: int = 0
+) -> Array:
+    """Accuracies (draws, models) of counts (models, dimensions), each redrawn from its binomial.
+
+    Models and questions are treated as independent, for the records are not there: pairing
+    would make rank intervals from these narrower, clusters wider.
+    """
+    k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    random = np.random.Generator(np.random.PCG64(seed))
+    drawn = random.random((draws, *k.shape))
+    for cell in np.ndindex(k.shape):
+        size, share = int(total[cell]), float(k[cell]) / max(float(total[cell]), 1.0)
+        below = special.bdtr(np.arange(size + 1), size, share)  # P(X <= 0 … n)
+        drawn[:, *cell] = np.searchsorted(below, drawn[:, *cell])
+    return np.asarray(drawn.sum(2) / total.sum(1))
 
 
 def rank_intervals(
@@ -36,44 +75,10 @@ def rank_intervals(
     codes = cluster_codes(clusters)
     if values.ndim != 2 or values.shape[1] != len(codes):
         raise ValueError("scores need one row a run and one column a question")
-    count = int(codes.max()) + 1
     sums = np.stack([np.bincount(codes, weights=row) for row in values]).astype(np.float64)
     sizes = np.bincount(codes).astype(np.float64)
     means = bootstrap_means(sums, sizes, draws, seed)
-    return ranks_of(values.mean(1), means, f"cluster bootstrap, {count} clusters", level)
-
-
-def rank_intervals_binomial(
-    correct: Sequence[Sequence[int]],
-    n: Sequence[Sequence[int]],
-    level: float = 0.95,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> list[Rank]:
-    """Ranks from counts alone: `correct` and `n` are (models, dimensions).
-
-    Each count is redrawn from its own binomial. The models' answers are treated as independent
-    of each other and the questions as independent too, for the records are not there: pairing
-    would make these intervals narrower, clusters wider.
-    """
-    k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    means = binomial_means(k, total, draws=draws, seed=seed)
-    return ranks_of(k.sum(1) / total.sum(1), means, "binomial bootstrap", level)
-
-
-def binomial_means(
-    correct: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 2000, seed: int = 0
-) -> Array:
-    """Accuracies (draws, models) of counts (models, dimensions), each redrawn from its binomial."""
-    k, total = np.asarray(correct, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    random = np.random.Generator(np.random.PCG64(seed))
-    drawn = random.random((draws, *k.shape))
-    for cell in np.ndindex(k.shape):
-        n, share = int(total[cell]), float(k[cell]) / max(float(total[cell]), 1.0)
-        below = special.bdtr(np.arange(n + 1), n, share)  # P(X <= 0 … n)
-        drawn[:, *cell] = np.searchsorted(below, drawn[:, *cell])
-    return np.asarray(drawn.sum(2) / total.sum(1))
+    return ranks_of(values.mean(1), means, f"cluster bootstrap, {len(sizes)} clusters", level)
 
 
 def ranks_of(
@@ -83,25 +88,15 @@ def ranks_of(
 
     Rounding hides differences that are none (sums in another order).
     """
-    places = _places(np.asarray(observed, dtype=np.float64)[None, :])[0]
-    drawn = _places(resampled)
+    from scipy.stats import rankdata  # slow to import
+
+    rows = np.vstack([np.asarray(observed, dtype=np.float64), resampled])
+    places = rankdata(-np.round(rows, 12), method="min", axis=1).astype(int)
     ends = np.quantile(
-        drawn, [(1 - level) / 2, (1 + level) / 2], axis=0, method="inverted_cdf"
+        places[1:], [(1 - level) / 2, (1 + level) / 2], axis=0, method="inverted_cdf"
     ).astype(int)
     # A percentile interval can miss the observed place when many share it.
     return [
-        Rank(int(place), min(int(low), int(place)), max(int(high), int(place)), method)
-        for place, low, high in zip(places, ends[0], ends[1], strict=True)
+        Rank(place, min(low, place), max(high, place), method)
+        for place, low, high in zip(places[0].tolist(), *ends.tolist(), strict=True)
     ]
-
-
-def _places(accuracies: Array) -> npt.NDArray[np.int64]:
-    """Places 1 … models in each row (the highest is 1); equal ones share the better place."""
-    lost = -np.round(accuracies, 12)
-    order = np.argsort(lost, axis=1, kind="stable")
-    ascending = np.take_along_axis(lost, order, axis=1)
-    place = np.broadcast_to(np.arange(1, lost.shape[1] + 1), lost.shape).copy()
-    place[:, 1:][ascending[:, 1:] == ascending[:, :-1]] = 0  # the place of the one before
-    places = np.empty_like(place)
-    np.put_along_axis(places, order, np.maximum.accumulate(place, axis=1), axis=1)
-    return places
