@@ -48,6 +48,8 @@ def rates_of(model_name: str, today: datetime.date | None = None) -> Mapping[str
     if entry is None:
         return None
     until = entry.get("until")
+    if isinstance(until, datetime.datetime):  # a date too, but one that compares with no date
+        until = until.date()
     if until is not None and (today or datetime.date.today()) > until:
         return None
     return {rate: float(entry[rate]) for rate in RATES}

@@ -50,7 +50,8 @@ def evaluate(
 
     The same call continues a run that was stopped. Works with and without a running event
     loop (in a notebook the work happens in a thread). `model` is a model or its name; `prompt`
-    a prompt style or a file, by default the benchmark's. `train` is what learned baselines fit
+    a prompt style or a file, by default the benchmark's. `seed` is for conditions, and for
+    sampling where `sampling` does not say another. `train` is what learned baselines fit
     on, by default the benchmark's train split.
 
     Raises UsageError or DataError before the first request if the model cannot take what the
@@ -62,7 +63,7 @@ def evaluate(
     names = list(dict.fromkeys(conditions_.parse(name) for name in conditions))
     check_ids(benchmark)
     style = load_style(prompt or ("open" if _all_open(benchmark) else benchmark.prompt))
-    sampling = sampling or Sampling()
+    sampling = sampling or Sampling(seed=seed)
     with ExitStack() as stack:
         if isinstance(model, str):
             model = load_model(model)

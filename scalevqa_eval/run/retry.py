@@ -1,20 +1,19 @@
 """Ask a model one prompt: the only retry policy of the package, and how fast to ask.
 
-Model adapters never retry; they raise ModelError, which says whether another try may help.
+Models never retry; they raise ModelError, which says whether another try may help.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from scalevqa_eval.errors import ModelError, ScaleVQAError
-from scalevqa_eval.models import Model
+from scalevqa_eval.models.base import Model, checked
 from scalevqa_eval.models.secrets import mask
 from scalevqa_eval.types import Prompt, Reply
 
@@ -80,18 +79,14 @@ class Throttle:
     def succeeded(self) -> None:
         self.limit = min(float(self.maximum), self.limit + 1.0 / self.limit)
 
-    def refused(self, sent_at: float, retry_after: float | None) -> bool:
-        """Lower the limit after a 429; returns whether it was lowered."""
+    def refused(self, sent_at: float, retry_after: float | None) -> None:
+        """Lower the limit after a 429 to a request of the time `sent_at`."""
         now = time.monotonic()
         if retry_after:
             self._closed_until = max(self._closed_until, now + retry_after)
-        if sent_at < self._cut_at:
-            return False
-        self._cut_at = now
-        lower = max(1.0, self.limit / 2)
-        lowered = int(lower) < int(self.limit)
-        self.limit = lower
-        return lowered
+        if sent_at >= self._cut_at:
+            self._cut_at = now
+            self.limit = max(1.0, self.limit / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +104,13 @@ async def ask(
     policy: RetryPolicy,
     throttle: Throttle,
     draw: random.Random,
+    on_retry: Callable[[str], None] = lambda reason: None,
 ) -> Asked:
     """Ask until there is a reply, the error cannot heal, or the time limit is reached.
 
     A place in the throttle is given up while waiting between tries, so that one question that
-    waits does not hold the others up. Never raises ModelError; it is returned.
+    waits does not hold the others up. `on_retry` hears before each wait why there is one. Never
+    raises ModelError; it is returned.
     """
     deadline = time.monotonic() + policy.time_limit
     attempts = 0
@@ -136,6 +133,7 @@ async def ask(
             if time.monotonic() + pause >= deadline:
                 late = f"{error} (gave up after {attempts} tries in {policy.time_limit:g} s)"
                 return Asked(None, attempts, ModelError(late, retryable=True))
+            on_retry(str(error))
         await asyncio.sleep(pause)
 
 
@@ -143,26 +141,12 @@ async def _one_try(model: Model, prompt: Prompt, deadline: float) -> Reply:
     started = time.monotonic()
     try:
         async with asyncio.timeout(max(0.001, deadline - started)):
-            reply = await model.reply(prompt)
+            return checked(await model.reply(prompt), model.name)
     except TimeoutError:
         waited = time.monotonic() - started
         raise ModelError(f"no reply within {waited:.0f} s", retryable=True) from None
     except ScaleVQAError:
         raise
-    except Exception as error:  # a fault of a model costs its question, not the run
+    except (Exception, SystemExit) as error:  # a fault of a model costs its question, not the run
         kind = type(error).__name__
         raise ModelError(mask(f"{model.name} failed with {kind}: {error}")) from error
-    _check_reply(model, reply)
-    return reply
-
-
-def _check_reply(model: Model, reply: object) -> None:
-    """Raise ModelError if a model of someone else's returned what cannot be scored or stored."""
-    if not isinstance(reply, Reply):
-        kind = type(reply).__name__
-        raise ModelError(f"{model.name} returned {kind}, not a Reply", fatal=True)
-    if not isinstance(reply.text, str):
-        kind = type(reply.text).__name__
-        raise ModelError(f"{model.name} returned a Reply whose text is {kind}, not str", fatal=True)
-    if not math.isfinite(reply.latency):
-        raise ModelError(f"{model.name} returned the latency {reply.latency}", fatal=True)

@@ -72,8 +72,11 @@ def test_own_prices_overrule_and_the_longest_pattern_wins(own: Path) -> None:
     assert cost("baseline/random", usage) == 0.0
 
 
-def test_a_price_that_has_ended_is_unknown(own: Path) -> None:
-    own.write_text("openai/mine: {input: 2, cached: 0.5, output: 8, until: 2026-12-31}")
+@pytest.mark.parametrize(
+    "until", ["2026-12-31", "2026-12-31 12:00:00", "2026-12-31T23:59:59Z", "2026-12-31 00:00:00 -5"]
+)
+def test_a_price_that_has_ended_is_unknown(own: Path, until: str) -> None:
+    own.write_text(f"openai/mine: {{input: 2, cached: 0.5, output: 8, until: {until}}}")
     last = datetime.date(2026, 12, 31)
     assert rates_of("openai/mine", last) is not None
     assert rates_of("openai/mine", last + datetime.timedelta(days=1)) is None

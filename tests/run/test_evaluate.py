@@ -52,6 +52,15 @@ def test_a_run_answers_every_question_and_can_be_read_again(tmp_path: Path) -> N
     assert [key.id for key in read.questions] == [q.id for q in questions.questions]
 
 
+def test_one_seed_is_for_conditions_and_sampling(tmp_path: Path) -> None:
+    questions = benchmark(tmp_path / "images")
+    for own, seed in ((None, 7), (Sampling(seed=3), 3)):
+        model = always("A")
+        done = evaluate(model, questions, output=tmp_path / "runs", seed=7, sampling=own)
+        assert {prompt.sampling.seed for prompt in model.prompts} == {seed}
+        assert open_run(done.path).manifest["sampling"]["seed"] == seed
+
+
 def test_images_come_first_and_equal_sets_are_asked_together(tmp_path: Path) -> None:
     model = always("A")
     evaluate(model, benchmark(tmp_path / "images"), output=tmp_path / "runs", max_concurrency=1)

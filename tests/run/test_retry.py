@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small import Scripted, benchmark, tagged
 
 from scalevqa_eval import evaluate
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.run import retry as asking
+from scalevqa_eval.models.base import checked
+from scalevqa_eval.run import retry
 from scalevqa_eval.run.retry import Asked, RetryPolicy, Throttle, ask
-from scalevqa_eval.types import Capabilities, Prompt, Reply, Sampling
+from scalevqa_eval.types import Capabilities, Prompt, Reply, Sampling, Usage
 
 PROMPT = Prompt("q", "", (), Sampling(), "", {"A": "x", "B": "y"}, "all")
 
 
 class Clock:
-    """Time as asking.py sees it, moved on by the test."""
+    """Time as retry.py sees it, moved on by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -33,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(asking, "time", clock)
+    monkeypatch.setattr(retry, "time", clock)
     return clock
 
 
@@ -83,23 +87,24 @@ def test_a_wait_that_fits_is_honoured() -> None:
     assert waited >= 0.05
 
 
-def test_a_fault_in_a_model_costs_its_question_and_not_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [KeyError, SystemExit])
+def test_a_fault_in_a_model_costs_its_question_and_not_the_run(
+    tmp_path: Path, fault: type[BaseException]
+) -> None:
     def answer(prompt: Prompt) -> Reply:
         if prompt.question_id == "q5":
-            raise KeyError("no such choice, key sk-abcdefghijklmnop")
+            raise fault("no such choice, key sk-abcdefghijklmnop")
         return tagged("A")
 
     done = evaluate(Scripted(answer), benchmark(tmp_path / "images"), output=tmp_path / "runs")
     assert not done.complete
     assert done.summary["n"] == 11
     (error,) = [record.error for record in done.records if record.error]
-    assert "test/scripted failed with KeyError" in error
+    assert f"test/scripted failed with {fault.__name__}" in error
     assert "sk-abc" not in error
 
 
-@pytest.mark.parametrize(
-    "given", [None, "A", Reply(None), Reply("A", latency=float("nan"))]  # type: ignore[arg-type]
-)  # fmt: skip
+@pytest.mark.parametrize("given", [None, "A", Usage()])
 def test_what_is_no_reply_stops_the_run_and_says_so(tmp_path: Path, given: Any) -> None:
     async def answer(prompt: Prompt) -> Any:
         return given
@@ -107,6 +112,60 @@ def test_what_is_no_reply_stops_the_run_and_says_so(tmp_path: Path, given: Any) 
     done = evaluate(Scripted(answer), benchmark(tmp_path / "images"), output=tmp_path / "runs")
     assert not done.complete
     assert "test/scripted returned" in done.stopped
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": None},
+        {"reasoning": b"bytes"},
+        {"finish": "end_turn"},
+        {"latency": float("nan")},
+        {"latency": "soon"},
+        {"logprobs": {"A": float("nan")}},
+        {"logprobs": [0.1]},
+        {"logprobs": {"A": 10**400}},
+    ],
+)
+def test_a_reply_that_cannot_be_stored_costs_its_question(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    def answer(prompt: Prompt) -> Reply:
+        good = tagged("A")
+        return replace(good, **fields) if prompt.question_id == "q5" else good
+
+    done = evaluate(Scripted(answer), benchmark(tmp_path / "images"), output=tmp_path / "runs")
+    assert not done.stopped
+    assert done.summary["n"] == 11
+    (error,) = [record.error for record in done.records if record.error]
+    assert "test/scripted returned" in error
+
+
+@pytest.mark.parametrize("usage", [None, Usage(-1, 10**400, 2.5), Usage("3", True, [])])  # type: ignore[arg-type]
+def test_counts_that_are_none_are_unknown(usage: Any) -> None:
+    reply = checked(Reply("A \ud83d", usage=usage, latency=np.float32(0.5)), "test/x")
+    assert reply.usage == Usage(None, None, None)
+    assert reply.text == "A ?"
+    counted = checked(Reply("A", usage=Usage(np.int64(3), 0, 10)), "test/x").usage
+    json.dumps([counted.prompt_tokens, reply.latency])
+    assert counted == Usage(3, 0, 10)
+
+
+def test_a_wait_says_why(tmp_path: Path) -> None:
+    reasons: list[str] = []
+    failing = [ModelError("status 500", retryable=True), ModelError("status 503", retryable=True)]
+
+    def answer(prompt: Prompt) -> Reply:
+        if failing:
+            raise failing.pop(0)
+        return tagged("A")
+
+    policy = RetryPolicy(base=0.001, cap=0.001)
+    coroutine = ask(
+        Scripted(answer), PROMPT, policy, Throttle(1), random.Random(0), on_retry=reasons.append
+    )
+    done = asyncio.run(coroutine)
+    assert (done.attempts, reasons) == (3, ["status 500", "status 503"])
 
 
 def test_questions_that_always_fail_do_not_stop_every_call(tmp_path: Path) -> None:
