@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from scalevqa_eval.audit import audit as audit
-    from scalevqa_eval.data.load import load_benchmark as load_benchmark
+    from scalevqa_eval.data import load_benchmark as load_benchmark
     from scalevqa_eval.errors import ScaleVQAError as ScaleVQAError
     from scalevqa_eval.models import Model as Model
     from scalevqa_eval.models import load_model as load_model
@@ -48,7 +48,7 @@ _HOMES = {
     "audit": "audit",
     "evaluate": "run.evaluate",
     "extract_answer": "scoring.extraction",
-    "load_benchmark": "data.load",
+    "load_benchmark": "data",
     "load_model": "models",
     "open_run": "run.store",
 }

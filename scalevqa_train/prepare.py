@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.prompts import PromptStyle
 from scalevqa_eval.types import Benchmark, Question
 from scalevqa_train.parquet import write_parquet

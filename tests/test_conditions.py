@@ -365,7 +365,7 @@ def test_a_condition_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_real_questions(shared_data: object) -> None:
-    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.data import load_benchmark
 
     benchmark = load_benchmark("scale-vqa", split="val", data_dir=f"{shared_data}/scale_vqa")
     assert len(apply_all("full", benchmark, 0)) == 450

@@ -115,7 +115,7 @@ def _read(benchmark: Benchmark | str | Path) -> tuple[Benchmark, tuple[Finding, 
 def _loaded(benchmark: Benchmark | str | Path) -> Benchmark:
     if isinstance(benchmark, Benchmark):
         return benchmark
-    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.data import load_benchmark
 
     return load_benchmark(benchmark)
 

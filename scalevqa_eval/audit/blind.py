@@ -19,7 +19,7 @@ from scalevqa_eval.audit.models import PROMPTS, Asked, applicable, proportion, s
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.verdict import SIDE_LEVEL
 from scalevqa_eval.errors import DataError, ModelError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
 from scalevqa_eval.run.evaluate import evaluate
 from scalevqa_eval.run.result import Progress

@@ -12,7 +12,7 @@ from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark
 
 if TYPE_CHECKING:
-    from scalevqa_eval.data.load import Loaded
+    from scalevqa_eval.data import Loaded
 
 _SHOWN = 20
 
@@ -24,9 +24,9 @@ def read_for_audit(
 
     Raises UsageError or DataError if nothing can be read.
     """
-    from scalevqa_eval.data.load import read_benchmark
+    from scalevqa_eval.data import Location, read_benchmark
 
-    loaded = read_benchmark(name_or_path, split, data_dir)
+    loaded = read_benchmark(Location(name_or_path, split, data_dir))
     if not loaded.benchmark.questions:
         first = loaded.defects[0] if loaded.defects else None
         why = f": row {first.row}: {first.message}" if first else ""

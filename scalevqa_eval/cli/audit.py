@@ -126,7 +126,7 @@ def audit(
 def _training_split(
     loaded: Benchmark, train: Path | None, external: str | None
 ) -> Benchmark | None:
-    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.data import load_benchmark
 
     if train is not None:
         return load_benchmark(train)
@@ -148,9 +148,9 @@ def _repaired(
 ) -> AuditReport:
     from scalevqa_eval.audit.extend import with_section
     from scalevqa_eval.audit.repair import repair
-    from scalevqa_eval.data.load import read_benchmark
+    from scalevqa_eval.data import Location, read_benchmark
 
-    loaded = read_benchmark(benchmark, split, data_dir)
+    loaded = read_benchmark(Location(benchmark, split, data_dir))
     with ticking() as tick:
         section = repair(
             method,

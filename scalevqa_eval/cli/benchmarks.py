@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from scalevqa_eval.data.card import Card
-    from scalevqa_eval.data.check import CheckReport
+    from scalevqa_eval.data import Card, CheckReport
 
 _SHOWN, _LONGEST = 3, 300
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -32,7 +31,7 @@ def list_() -> None:
     """List the built-in benchmarks."""
     from rich.table import Table
 
-    from scalevqa_eval.data.card import list_cards, load_card
+    from scalevqa_eval.data import list_cards, load_card
 
     table = Table("name", "splits (questions)", "files", box=None, pad_edge=False)
     for name in list_cards():
@@ -54,10 +53,10 @@ def _where(card: Card) -> str:
 
 
 def show(name: Name) -> None:
-    """Show a benchmark's card: splits, counts, licence, citation, where its files are."""
+    """Show a benchmark's card: splits, counts, license, citation, where its files are."""
     from rich.table import Table
 
-    from scalevqa_eval.data.card import load_card
+    from scalevqa_eval.data import load_card
 
     card = load_card(name)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -66,7 +65,7 @@ def show(name: Name) -> None:
         "title": card.title,
         "about": card.description,
         "homepage": card.homepage,
-        "licence": card.licence,
+        "license": card.license,
         "citation": card.citation,
         "prompt": card.prompt,
         "files": _where(card),
@@ -112,10 +111,10 @@ def check(
 
     Exits with 1 if anything found is an error.
     """
-    from scalevqa_eval.data.check import check_benchmark
+    from scalevqa_eval.data import Location, check_benchmark
     from scalevqa_eval.errors import DataError
 
-    report = check_benchmark(name, split, data_dir, hub_id, revision, deep)
+    report = check_benchmark(Location(name, split, data_dir, hub_id, revision), deep)
     _print_report(report)
     if missing is not None:
         lines = [f"{part.dimension}\t{path}\n" for part in report.images for path in part.missing]

@@ -83,7 +83,7 @@ def run(
     The same command continues a run that was stopped.
     """
     from scalevqa_eval.cli import progress
-    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.data import load_benchmark
     from scalevqa_eval.run.blocking import run_blocking
     from scalevqa_eval.run.evaluate import evaluate
     from scalevqa_eval.run.preflight import without_images

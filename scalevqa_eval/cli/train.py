@@ -70,7 +70,7 @@ def prepare(
     seed: Annotated[int, typer.Option(help="For dropped sentences.")] = 0,
 ) -> None:
     """Write a benchmark's train and validation split as verl's Parquet files."""
-    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.data import load_benchmark
     from scalevqa_eval.prompts import load_style
     from scalevqa_train import prepare as work
     from scalevqa_train.leaks import read_leak_scores

@@ -7,16 +7,23 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from scalevqa_eval.data.readers import read_yaml
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.paths import data_directory
 from scalevqa_eval.types import Scale
 
 CARD_SUFFIXES = (".yaml", ".yml")
 TABLE_SUFFIXES = (".json", ".jsonl", ".parquet")
-_MAX_CARD_BYTES = 1_000_000
 
 
 def _as_tuple(value: object) -> object:
@@ -91,7 +98,8 @@ class Card(_Strict):
     title: str = ""
     description: str = ""
     homepage: str = ""
-    licence: str = ""
+    # Cards of the first version spell it `licence`.
+    license: str = Field(default="", validation_alias=AliasChoices("license", "licence"))
     citation: str = ""
     prompt: str = "scalereasoner"
     format: Literal["table", "pathmmu", "conversations"] = "table"
@@ -131,6 +139,8 @@ class Card(_Strict):
         Raises UsageError that names the splits.
         """
         known = ", ".join(self.splits)
+        if not self.splits:
+            raise DataError(f"{self.path or self.name}: the card names no `splits`")
         if split is not None:
             if split not in self.splits:
                 raise UsageError(f"{self.name} has no split {split!r}: give one of {known}")
@@ -149,47 +159,44 @@ def list_cards() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in data_directory("benchmarks").glob("*.yaml")))
 
 
-def load_card(name_or_path: str | Path) -> Card:
+def load_card(name_or_path: str | Path, split: str | None = None) -> Card:
     """A built-in card by name, a user's card by path, or the card that a bare file stands for.
 
-    Raises UsageError for an unknown name and DataError for a file that is no card.
+    `split` names the split that a bare file is. Raises UsageError for an unknown name and
+    DataError for a file that is no card.
     """
-    name = str(name_or_path)
+    name, path = str(name_or_path), Path(name_or_path)
     if name in list_cards():
         return _read_card(data_directory("benchmarks") / f"{name}.yaml")
-    path = Path(name_or_path)
     suffix = path.suffix.lower()
     if suffix not in CARD_SUFFIXES + TABLE_SUFFIXES:
         raise UsageError(_unknown(name, path))
     if not path.is_file():
         raise UsageError(f"no file {name}: give a card (.yaml), or a .json, .jsonl or .parquet")
-    return _read_card(path) if suffix in CARD_SUFFIXES else bare_card(path)
+    return _read_card(path) if suffix in CARD_SUFFIXES else _bare_card(path, split)
 
 
-def bare_card(path: Path, split: str | None = None) -> Card:
+def _bare_card(path: Path, split: str | None) -> Card:
     """The card of a bare question file in the Scale-VQA format: one split, no counts.
 
     Files of the same type beside it are its other splits if they are named like splits.
     """
-    model = _read_card(data_directory("benchmarks") / "scale-vqa.yaml")
-    files = {path.stem: path.name}
+    own = path.stem if split is None else split
+    files = {own: path.name}
     for sibling in ("train", "val", "test"):
-        if (path.parent / f"{sibling}{path.suffix}").is_file():
+        if sibling != path.stem and (path.parent / f"{sibling}{path.suffix}").is_file():
             files.setdefault(sibling, f"{sibling}{path.suffix}")
-    if split is not None:
-        files.pop(path.stem, None)
-        files[split] = path.name
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
-    return Card(
-        name=name.lstrip("._-")[:80] or "questions",
-        title=path.name,
-        prompt=model.prompt,
-        source=Source(directory=str(path.parent.absolute())),
-        splits={key: Split(files=(value,)) for key, value in files.items()},
-        default_split=split if split is not None else path.stem,
-        fields=model.fields,
-        dimensions=model.dimensions,
-        magnifications=model.magnifications,
+    return _read_card(data_directory("benchmarks") / "scale-vqa.yaml").model_copy(
+        update={
+            "name": name.lstrip("._-")[:80] or "questions",
+            "title": path.name,
+            **dict.fromkeys(("description", "homepage", "license", "citation", "sha256"), ""),
+            "source": Source(directory=str(path.parent.absolute())),
+            "splits": {key: Split(files=(value,)) for key, value in files.items()},
+            "default_split": own,
+            "path": None,
+        }
     )
 
 
@@ -209,12 +216,7 @@ def _read_card(path: Path) -> Card:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read the card {path}: {error.strerror}") from error
-    if len(raw) > _MAX_CARD_BYTES:
-        raise DataError(f"{path} is no card: {len(raw):,} bytes")
-    try:
-        data = yaml.safe_load(raw.decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise DataError(f"{path} is no YAML card: {_one_line(error)}") from error
+    data = read_yaml(raw, str(path), "card")
     if not isinstance(data, dict):
         raise DataError(f"{path} is no card: a card is a YAML mapping that begins with `name:`")
     for reserved in ("sha256", "path"):
@@ -222,21 +224,21 @@ def _read_card(path: Path) -> Card:
             raise DataError(f"{path}: unknown field {reserved!r}")
     try:
         return Card(**data, sha256=hashlib.sha256(raw).hexdigest(), path=path.absolute())
-    except (ValidationError, TypeError) as error:
+    except ValidationError as error:
         raise DataError(f"{path}: {_problems(error)}") from error
+    except TypeError as error:
+        raise DataError(f"{path}: field names must be text") from error
 
 
-def _problems(error: Exception) -> str:
+def _problems(error: ValidationError) -> str:
     """What is wrong with a card, field by field, in one line."""
-    if not isinstance(error, ValidationError):
-        return "field names must be text"
     lines = []
     for problem in error.errors(include_url=False, include_input=False)[:4]:
         place = ".".join(str(part) for part in problem["loc"]) or "card"
         text = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             text = _near_field(problem["loc"])
-        lines.append(f"{place}: {text}")
+        lines.append(f"{place}: {text}"[:300])
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
@@ -244,11 +246,7 @@ def _problems(error: Exception) -> str:
 def _near_field(place: tuple[Any, ...]) -> str:
     models: dict[str, type[BaseModel]] = {"splits": Split, "source": Source, "fields": Fields}
     model = models.get(str(place[0]), Card) if len(place) > 1 else Card
-    near = difflib.get_close_matches(str(place[-1]), list(model.model_fields), 1)
+    near = difflib.get_close_matches(str(place[-1])[:80], list(model.model_fields), 1)
     return (
         f"unknown field; did you mean {near[0]}?" if near else "unknown field (see docs/cards.md)"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -141,7 +141,7 @@ def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board
 
 def _card_counts(name: str, split: str) -> dict[str, int]:
     """Questions per dimension as the built-in card states them; empty if it does not."""
-    from scalevqa_eval.data.card import list_cards, load_card
+    from scalevqa_eval.data import list_cards, load_card
 
     if name not in list_cards():
         return {}
@@ -151,7 +151,7 @@ def _card_counts(name: str, split: str) -> dict[str, int]:
 
 
 def _card_title(name: str) -> dict[str, str]:
-    from scalevqa_eval.data.card import list_cards, load_card
+    from scalevqa_eval.data import list_cards, load_card
 
     if name not in list_cards():
         return {"title": name}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scalevqa_eval import conditions as conditions_
 from scalevqa_eval.errors import DataError, ScaleVQAError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model, TrainableModel, load_model
 from scalevqa_eval.models.prices import rates_of
 from scalevqa_eval.paths import cache_directory

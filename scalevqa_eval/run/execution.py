@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.errors import ModelError, ScaleVQAError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model, StartableModel
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.prompts import PromptStyle, build_prompt

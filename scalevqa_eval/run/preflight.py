@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
 from scalevqa_eval.types import Benchmark, Question, Sampling
 

@@ -12,8 +12,8 @@ import pytest
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.planted import PHRASE, Leak, plant
 from scalevqa_eval.audit.textonly import SelfTestFailed
+from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.data.demo import LEAKY_PHRASE
-from scalevqa_eval.data.load import load_benchmark
 from scalevqa_eval.types import Benchmark
 
 _FINDS: dict[Leak, str] = {

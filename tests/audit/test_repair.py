@@ -17,7 +17,7 @@ from scalevqa_eval import load_benchmark
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.audit.repair import block_accuracy, build_blocks, repair
 from scalevqa_eval.audit.repair.prune import prune
-from scalevqa_eval.data.load import read_benchmark
+from scalevqa_eval.data import Location, read_benchmark
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.types import Benchmark
 
@@ -151,7 +151,7 @@ def test_files_keep_fields_and_ids(tmp_path: Path, method: str) -> None:
              "difficulty": number % 3}
         )  # fmt: skip
     (tmp_path / "val.json").write_text(json.dumps(rows))
-    loaded = read_benchmark(tmp_path / "val.json")
+    loaded = read_benchmark(Location(tmp_path / "val.json"))
     repair(method, loaded.benchmark, tmp_path / "out", loaded=loaded)
     new = {q.id: q for q in load_benchmark(tmp_path / "out" / "val.json").questions}
     old = {q.id: q for q in loaded.benchmark.questions}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scalevqa_eval.data.card import Card, Fields, Source, Split, list_cards, load_card
+from scalevqa_eval.data import Card, list_cards, load_card
+from scalevqa_eval.data.card import Fields, Source, Split
 from scalevqa_eval.errors import DataError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def test_built_in_cards_load_and_name_themselves() -> None:
         card = load_card(name)
         assert card.name == name
         assert re.fullmatch("[0-9a-f]{64}", card.sha256)
-        assert card.licence
+        assert card.license
         assert card.choose_split(None) in card.splits
 
 
@@ -92,7 +93,7 @@ def test_missing_file(tmp_path: Path) -> None:
         ("[1, 2]", "a card is a YAML mapping"),
         ("name: [", "no YAML card"),
         ("name: !!python/object/apply:os.system ['true']", "no YAML card"),
-        ("name: mine\nlicense: MIT", "license: unknown field; did you mean licence"),
+        ("name: mine\nlicens: MIT", "licens: unknown field; did you mean license"),
         ("name: mine\nfields: {txt: q}", "fields.txt: unknown field; did you mean text"),
         ("name: ../mine", "name: "),
         ("title: no name", "name: Field required"),

@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from scalevqa_eval.cli import app
-from scalevqa_eval.data.check import CheckReport, check_benchmark
+from scalevqa_eval.data import CheckReport, Location, check_benchmark
 from scalevqa_eval.errors import DataError, UsageError
 
 
@@ -50,7 +50,7 @@ def kinds(report: CheckReport) -> dict[str, str]:
 
 
 def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
-    report = check_benchmark(save(tmp_path, "q.json", [row(1), row(2)]), deep=True)
+    report = check_benchmark(Location(save(tmp_path, "q.json", [row(1), row(2)])), deep=True)
     assert report.findings == ()
     assert not report.failed
     (count,) = report.images
@@ -75,7 +75,7 @@ def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
     ],
 )
 def test_rows_and_texts(tmp_path: Path, changes: dict[str, Any], kind: str, severity: str) -> None:
-    report = check_benchmark(save(tmp_path, "q.json", [row(1), row(2) | changes, row(3)]))
+    report = check_benchmark(Location(save(tmp_path, "q.json", [row(1), row(2) | changes, row(3)])))
     assert kinds(report).get(kind) == severity
     assert report.failed == (severity == "error")
 
@@ -90,7 +90,7 @@ def test_images(tmp_path: Path) -> None:
     (tmp_path / "5/low.jpg").write_bytes((tmp_path / "6/low.jpg").read_bytes())
     Image.new("RGB", (8100, 2)).save(tmp_path / "5/mid.png")
     (tmp_path / "7/low.jpg").write_bytes((tmp_path / "7/mid.png").read_bytes())
-    report = check_benchmark(file)
+    report = check_benchmark(Location(file))
     found = kinds(report)
     assert found == {
         "image missing": "error", "image truncated": "error", "image empty": "error",
@@ -111,13 +111,13 @@ def test_deep_finds_what_the_header_hides(tmp_path: Path) -> None:
     place = data.index(b"IDAT") + 6
     data[place : place + 20] = bytes(20)
     image.write_bytes(data)
-    assert not check_benchmark(file).failed
-    assert kinds(check_benchmark(file, deep=True)) == {"image truncated": "error"}
+    assert not check_benchmark(Location(file)).failed
+    assert kinds(check_benchmark(Location(file), deep=True)) == {"image truncated": "error"}
 
 
 def test_counts_against_the_card(tmp_path: Path) -> None:
     save(tmp_path, "val.json", [row(1), row(2)])
-    report = check_benchmark("scale-vqa", data_dir=tmp_path)
+    report = check_benchmark(Location("scale-vqa", data_dir=tmp_path))
     (finding,) = (f for f in report.findings if f.kind == "wrong count")
     assert finding.severity == "error"
     assert "2 questions; the card says 450" in finding.examples
@@ -129,35 +129,35 @@ def test_slides_in_two_splits(tmp_path: Path) -> None:
     save(tmp_path, "train.json", [row(1), row(2)])
     save(tmp_path, "test.json", [row(3), leaked])
     for report in (
-        check_benchmark("scale-vqa", data_dir=tmp_path),
-        check_benchmark("scale-vqa", "test", tmp_path),
-        check_benchmark(tmp_path / "test.json"),
+        check_benchmark(Location("scale-vqa", data_dir=tmp_path)),
+        check_benchmark(Location("scale-vqa", "test", tmp_path)),
+        check_benchmark(Location(tmp_path / "test.json")),
     ):
         (finding,) = (f for f in report.findings if f.kind == "slide in two splits")
         assert finding.severity == "error"
         assert finding.examples == ("s1",)
         assert set(finding.split.split(", ")) == {"train", "test"}
-    assert len(check_benchmark("scale-vqa", data_dir=tmp_path).splits) == 2
-    assert len(check_benchmark(tmp_path / "test.json").splits) == 1
+    assert len(check_benchmark(Location("scale-vqa", data_dir=tmp_path)).splits) == 2
+    assert len(check_benchmark(Location(tmp_path / "test.json")).splits) == 1
 
 
 def test_a_sibling_that_cannot_be_read_is_a_note(tmp_path: Path) -> None:
     file = save(tmp_path, "test.json", [row(1)])
     (tmp_path / "train.json").write_text("{", encoding="utf-8")
-    assert kinds(check_benchmark(file)) == {"split unreadable": "note"}
+    assert kinds(check_benchmark(Location(file))) == {"split unreadable": "note"}
     with pytest.raises(DataError, match="train"):
-        check_benchmark(tmp_path / "train.json")
+        check_benchmark(Location(tmp_path / "train.json"))
 
 
 def test_nothing_to_check(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train\.json"):
-        check_benchmark("scale-vqa", data_dir=tmp_path)
+        check_benchmark(Location("scale-vqa", data_dir=tmp_path))
     with pytest.raises(UsageError, match="no split"):
-        check_benchmark("scale-vqa", "tset", tmp_path)
+        check_benchmark(Location("scale-vqa", "tset", tmp_path))
 
 
 def test_the_real_validation_split(shared_data: Path) -> None:
-    report = check_benchmark("scale-vqa", data_dir=shared_data / "scale_vqa")
+    report = check_benchmark(Location("scale-vqa", data_dir=shared_data / "scale_vqa"))
     found = {finding.kind: finding for finding in report.findings}
     assert set(found) == {"image missing", "duplicate option", "absent view"}
     assert found["duplicate option"].count == 1
@@ -261,7 +261,7 @@ def test_a_card_that_names_the_wrong_fields_is_found(tmp_path: Path) -> None:
         "fields: {id: 'No', text: question, options: options, answer: answer,\n"
         "  slide: extra_info.slide, views: {low: image_path.low}}\n"
     )
-    report = check_benchmark(card)
+    report = check_benchmark(Location(card))
     assert kinds(report) == {"no image": "error", "no slide": "warning"}
     assert any("image_path.low" in finding.message for finding in report.findings)
     assert any("extra_info.slide" in finding.message for finding in report.findings)

@@ -23,11 +23,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.data.demo import LEAKY_PHRASE, build_demo
 from scalevqa_eval.data.demo.cells import NUCLEI
 from scalevqa_eval.data.demo.drawing import PIXELS, draw_view
 from scalevqa_eval.data.demo.scene import FINDINGS, Scene, draw_stain, lay_out
-from scalevqa_eval.data.load import load_benchmark
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Question
 

@@ -28,9 +28,9 @@ ROW = {
 # What a user's program does; in a process of its own because the client reads its endpoint once.
 PROGRAM = """
 import json, sys
-from scalevqa_eval.data.load import load_benchmark
+from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.errors import ScaleVQAError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 try:
     b = load_benchmark("scale-vqa", "val", hub_id=sys.argv[1], revision=sys.argv[2] or None)
 except ScaleVQAError as error:

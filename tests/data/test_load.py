@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from scalevqa_eval.data.fields import RowError, read_options, resolve_answer, strip_letters
-from scalevqa_eval.data.load import Loaded, load_benchmark, read_benchmark
+from scalevqa_eval.data import Loaded, Location, load_benchmark, read_benchmark
+from scalevqa_eval.data.parse import RowError, read_options, resolve_answer, strip_letters
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.types import LETTERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def save(path: Path, rows: Any) -> Path:
 def defect(tmp_path: Path, bad: Any) -> tuple[str, str]:
     """Kind and message of a row that stands between two good ones."""
     path = save(tmp_path / "val.json", [row(No=10), bad, row(No=12)])
-    loaded = read_benchmark(path)
+    loaded = read_benchmark(Location(path))
     assert [question.id for question in loaded.benchmark.questions] == ["val-10", "val-12"]
     (found,) = loaded.defects
     assert found.row == 2
@@ -223,7 +223,7 @@ def test_json_lines(tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8", newline="")
         assert [q.id[2:] for q in load_benchmark(path).questions] == ["0", "1", "2"]
     (tmp_path / "d.jsonl").write_text(f"{lines[0]}\n{{broken\n{lines[2]}\n", encoding="utf-8")
-    loaded = read_benchmark(tmp_path / "d.jsonl")
+    loaded = read_benchmark(Location(tmp_path / "d.jsonl"))
     assert len(loaded.benchmark) == 2
     assert [(d.row, d.kind) for d in loaded.defects] == [(2, "json")]
 
@@ -250,7 +250,7 @@ def test_rows_inside_an_object(tmp_path: Path) -> None:
         ({"options": {}}, "options", "not 0"),
         ({"options": {"A": "only"}}, "options", "not 1"),
         ({"options": {"A": "x", "B": None, "C": "y"}}, "type", "option B"),
-        ({"options": {"A": "x", "B": 3}}, "type", "option B is a number"),
+        ({"options": {"A": "x", "B": True}}, "type", "option B is true or false"),
         ({"options": {"A": "x", "B": float("nan")}}, "type", "option B is nan"),
         ({"options": {"A": "x", "B": "y" * 1_000_000}}, "too-long", "1,000,000 characters"),
         ({"options": {"A": "x", "a": "y", "B": "z"}}, "options", "same letter"),
@@ -301,13 +301,13 @@ def test_rows_of_another_kind(tmp_path: Path, bad: Any) -> None:
 def test_a_field_that_stands_twice(tmp_path: Path) -> None:
     text = json.dumps([row()]).replace('"D": "fat"', '"D": "fat", "D": "tumour"')
     (tmp_path / "q.json").write_text(text, encoding="utf-8")
-    (found,) = read_benchmark(tmp_path / "q.json").defects
+    (found,) = read_benchmark(Location(tmp_path / "q.json")).defects
     assert (found.kind, found.message) == ("options", "option D is given twice")
 
 
 def test_ids_without_a_number_are_row_numbers(tmp_path: Path) -> None:
     rows = [row(No=None), row(No=True), row(No=1.5), row(No="x\ny"), row(No="2"), row(No=2)]
-    loaded = read_benchmark(save(tmp_path / "q.json", rows))
+    loaded = read_benchmark(Location(save(tmp_path / "q.json", rows)))
     ids = [question.id for question in loaded.benchmark.questions]
     assert ids == ["q-row1", "q-row2", "q-row3", "q-row4", "q-2"]
     assert [found.kind for found in loaded.defects] == ["duplicate-id"]
@@ -333,6 +333,30 @@ def test_shapes_that_are_taken(tmp_path: Path) -> None:
     assert [(v.scale, v.image) for v in by_id["q-5"].views] == [("single", "two.png")]
     assert [v.scale for v in by_id["q-6"].views] == ["mid"]
     assert list(by_id["q-8"].options) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "letter", "texts"),
+    [
+        ([1, 2.5, 30], 30, "C", ["1", "2.5", "30"]),
+        ({"A": 4, "B": 2}, "A", "A", ["4", "2"]),
+        ({"A": "none", "B": 2}, "2", "B", ["none", "2"]),
+    ],
+)
+def test_numbers_are_options_as_text(
+    tmp_path: Path, options: Any, answer: Any, letter: str, texts: list[str]
+) -> None:
+    path = save(tmp_path / "q.json", [row(options=options, answer=answer)])
+    (question,) = load_benchmark(path).questions
+    assert (question.answer, list(question.options.values())) == (letter, texts)
+
+
+def test_paths_of_windows_are_found(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(picture("red"))
+    path = save(tmp_path / "q.json", [row(image_path="images\\a.png")])
+    benchmark = load_benchmark(path)
+    assert ImageStore(benchmark.image_root).check(benchmark.questions) == []
 
 
 def test_duplicate_option_texts_load(tmp_path: Path) -> None:
@@ -368,7 +392,7 @@ def test_any_row_is_a_question_or_a_defect(
     tmp_path_factory: pytest.TempPathFactory, changes: dict[str, Any]
 ) -> None:
     path = save(tmp_path_factory.mktemp("rows") / "q.json", [row() | changes])
-    loaded: Loaded = read_benchmark(path)
+    loaded: Loaded = read_benchmark(Location(path))
     assert len(loaded.benchmark) + len(loaded.defects) == 1
     for question in loaded.benchmark.questions:
         assert question.answer in question.options
@@ -493,7 +517,7 @@ def test_parquet_faults(tmp_path: Path) -> None:
         load_benchmark(broken)
     no_image = {"low_mag": {"bytes": b"not an image", "path": None}}
     file = parquet(tmp_path / "a.parquet", [row(image_path=no_image)])
-    assert [found.kind for found in read_benchmark(file).defects] == ["type"]
+    assert [found.kind for found in read_benchmark(Location(file)).defects] == ["type"]
     mixed = [
         row(No=1, image_path={"low_mag": {"bytes": picture("red"), "path": None}}),
         row(No=2, image_path={"low_mag": {"bytes": None, "path": "x.png"}}),

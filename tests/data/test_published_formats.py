@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalevqa_eval.data.load import load_benchmark, read_benchmark
+from scalevqa_eval.data import Location, load_benchmark, read_benchmark
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import LETTERS
 
@@ -96,7 +96,7 @@ def test_pathmmu_letters_stay_unless_all_options_have_one(tmp_path: Path) -> Non
         ({"options": None}, "missing"),
         ({"options": {"A": "x"}}, "options"),
         ({"options": ["A) x"]}, "options"),
-        ({"options": ["A) x", 3]}, "type"),
+        ({"options": ["A) x", True]}, "type"),
         ({"answer": "D) other"}, "answer"),
         ({"answer": "C) no: a) silver b) PAS"}, "answer"),
         ({"answer": "unlike any"}, "answer"),
@@ -109,7 +109,7 @@ def test_pathmmu_letters_stay_unless_all_options_have_one(tmp_path: Path) -> Non
 )
 def test_pathmmu_defects(tmp_path: Path, changes: dict[str, Any], kind: str) -> None:
     save_pathmmu(tmp_path, {"Atlas": split([item(0), item(1) | changes])})
-    loaded = read_benchmark("pathmmu", "val", tmp_path)
+    loaded = read_benchmark(Location("pathmmu", "val", tmp_path))
     assert [(d.row, d.kind) for d in loaded.defects] == [("Atlas/val/2", kind)]
     assert len(loaded.benchmark) == 1
 
@@ -185,6 +185,6 @@ def test_pathreasoner_is_open_questions(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_pathreasoner_defects(tmp_path: Path, changes: dict[str, Any], kind: str) -> None:
     rows = [conversation(), conversation(id="test::1") | changes]
-    loaded = read_benchmark("pathreasoner", data_dir=save_conversations(tmp_path, rows))
+    loaded = read_benchmark(Location("pathreasoner", data_dir=save_conversations(tmp_path, rows)))
     assert [(d.row, d.kind) for d in loaded.defects] == [(2, kind)]
     assert len(loaded.benchmark) == 1

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import scalevqa_eval.data.demo
-from scalevqa_eval.data.fields import RowError
-from scalevqa_eval.data.sources import EmbeddedImages, drawn_directory
+from scalevqa_eval.data.demo import drawn_directory
+from scalevqa_eval.data.load import EmbeddedImages
+from scalevqa_eval.data.parse import RowError
 from scalevqa_eval.errors import DataError
 
 
@@ -65,7 +66,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_embedded_images_are_named_by_their_content(cache: Path) -> None:
     store = EmbeddedImages()
-    assert not store.used
+    assert not store.names
     name = store.put(b"\x89PNG\r\n\x1a\n one")
     assert store.put(b"\x89PNG\r\n\x1a\n one") == name
     assert store.put(b"\x89PNG\r\n\x1a\n two") != name

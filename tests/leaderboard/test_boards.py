@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalevqa_eval.data.card import load_card
+from scalevqa_eval.data import load_card
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.leaderboard.build import build, check
 from scalevqa_eval.leaderboard.entries import Board, Entry

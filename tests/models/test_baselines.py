@@ -18,9 +18,9 @@ from PIL import Image
 from scipy import stats
 
 from scalevqa_eval import conditions
-from scalevqa_eval.data.load import load_benchmark
+from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.errors import DataError, ModelError, UsageError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model, TrainableModel, load_model
 from scalevqa_eval.prompts import build_prompt, load_style
 from scalevqa_eval.types import Benchmark, Prompt, Question, Sampling, View

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.types import Question, View
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scalevqa_eval.data.load import load_benchmark
+from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.prompts import load_style
 from scalevqa_eval.types import Benchmark

@@ -17,7 +17,7 @@ from PIL import Image
 from scalevqa_eval.audit.dataset.splits import Source
 from scalevqa_eval.audit.findings import LISTED, Finding, counted
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 
 MOST_IMAGES = 12_000
 """Images looked at; of more, those of the audited questions come first."""

@@ -12,7 +12,7 @@ from scalevqa_eval.audit.repair.judging import Result, Setting, judged, retraine
 from scalevqa_eval.audit.repair.worksheet import worksheet_csv, worksheet_html
 from scalevqa_eval.audit.shown import full_name
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.images.store import ImageStore
+from scalevqa_eval.images import ImageStore
 from scalevqa_eval.types import Question
 
 

@@ -15,7 +15,7 @@ from scalevqa_eval.audit.repair.by_pruning import by_pruning
 from scalevqa_eval.audit.repair.dataset import file_name, raw_rows, rows_text
 from scalevqa_eval.audit.repair.judging import UNUSED, Setting
 from scalevqa_eval.audit.verdict import MARGIN
-from scalevqa_eval.data.load import Loaded
+from scalevqa_eval.data import Loaded
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.types import Benchmark
 

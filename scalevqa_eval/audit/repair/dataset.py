@@ -5,13 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.data.card import Card
-from scalevqa_eval.data.load import Loaded
-from scalevqa_eval.data.parse import pick, row_name
-from scalevqa_eval.data.tables import find_rows, read_document
+from scalevqa_eval.data import Card, DataFile, Loaded, pick, question_id
 from scalevqa_eval.types import Question
 
 
@@ -19,13 +15,10 @@ def raw_rows(loaded: Loaded) -> dict[str, dict[str, Any]]:
     """The file's own rows by question id; empty where the format is no table of rows."""
     if loaded.card.format != "table" or len(loaded.files) != 1:
         return {}
-    document = read_document(loaded.files[0])
     rows: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(find_rows(document, loaded.card.rows), start=1):
+    for number, row in enumerate(DataFile(loaded.files[0]).rows(loaded.card.rows), start=1):
         if isinstance(row, dict):
-            raw = pick(row, loaded.card.fields.id)
-            name = loaded.card.ids.replace("{split}", loaded.benchmark.split)
-            rows.setdefault(name.replace("{id}", row_name(raw, number)), row)
+            rows.setdefault(question_id(row, number, loaded.card, loaded.benchmark.split), row)
     return rows
 
 
@@ -99,10 +92,3 @@ def file_name(split: str) -> str:
     """A question file's ids begin with its stem, so that this name keeps the ids as they are."""
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in split).lstrip("._-")
     return f"{safe or 'questions'}.json"
-
-
-def read_loaded(path_or_name: str | Path, split: str | None, data_dir: Path | None) -> Loaded:
-    """The benchmark with its card and files, to take rows from."""
-    from scalevqa_eval.data.load import read_benchmark
-
-    return read_benchmark(path_or_name, split, data_dir)

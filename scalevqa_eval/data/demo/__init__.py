@@ -9,8 +9,11 @@ options, and few wrong ones, end in `LEAKY_PHRASE`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +25,10 @@ from scalevqa_eval.data.demo.drawing import draw_view, encode
 from scalevqa_eval.data.demo.scene import FINDINGS, MAGNIFICATIONS, draw_stain, lay_out
 from scalevqa_eval.data.demo.texts import DIMENSIONS, QUESTION_TYPES, TOPICS, Topic, Wording
 from scalevqa_eval.errors import DataError
+from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.types import LETTERS
+
+SEED = 0
 
 LEAKY_PHRASE = "as far as can be judged"
 LEAKY_RIGHT, LEAKY_WRONG = 0.85, 0.05
@@ -42,6 +48,39 @@ class _Block:
     topic: Topic
     wording: Wording
     without_high: bool
+
+
+def drawn_directory(generator: str) -> Path:
+    """The drawn benchmark `demo` or `demo-leaky` in the cache, made on first use.
+
+    It is built aside and renamed, so that of two processes one wins and neither sees half of it.
+    Raises DataError if it cannot be written.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
+    target = cache_directory() / f"{generator}-{SEED}-{version}"
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{generator}-", dir=target.parent))
+    except OSError as error:
+        raise DataError(
+            f"cannot write the cache {target.parent} ({error.strerror}): set SCALEVQA_CACHE"
+        ) from error
+    try:
+        build_demo(building, leaky=generator == "demo-leaky")
+        building.chmod(0o755)
+        try:
+            building.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise DataError(f"cannot draw {generator} into {target.parent}: {error}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target
 
 
 def build_demo(directory: Path, seed: int = 0, leaky: bool = False) -> Path:

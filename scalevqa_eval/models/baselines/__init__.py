@@ -65,7 +65,7 @@ def load(name: str, *, seed: int = 0, train: Benchmark | Path | str | None = Non
 def _as_benchmark(train: Benchmark | Path | str) -> Benchmark:
     if isinstance(train, Benchmark):
         return train
-    from scalevqa_eval.data.load import load_benchmark
+    from scalevqa_eval.data import load_benchmark
 
     return load_benchmark(train)
 
@@ -174,7 +174,7 @@ class PixelsModel:
         """Learn from images and texts. Raises DataError if there are none or one is unusable."""
         from threadpoolctl import threadpool_limits
 
-        from scalevqa_eval.images.store import ImageStore
+        from scalevqa_eval.images import ImageStore
         from scalevqa_eval.models.baselines.pixels import PixelModel
         from scalevqa_eval.models.baselines.text import train_questions
 
