@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalevqa_eval.models import Model as Model
     from scalevqa_eval.models import load_model as load_model
     from scalevqa_eval.run.evaluate import evaluate as evaluate
-    from scalevqa_eval.run.result import Evaluation as Evaluation
+    from scalevqa_eval.run.store import Evaluation as Evaluation
     from scalevqa_eval.run.store import Run as Run
     from scalevqa_eval.run.store import open_run as open_run
     from scalevqa_eval.scoring.extraction import Extraction as Extraction
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Benchmark": "types",
-    "Evaluation": "run.result",
+    "Evaluation": "run.store",
     "Extraction": "scoring.extraction",
     "Model": "models",
     "Outcome": "types",

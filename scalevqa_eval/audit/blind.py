@@ -22,7 +22,7 @@ from scalevqa_eval.errors import DataError, ModelError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
 from scalevqa_eval.run.evaluate import evaluate
-from scalevqa_eval.run.result import Progress
+from scalevqa_eval.run.progress import Progress
 from scalevqa_eval.statistics import chance_test
 from scalevqa_eval.types import Benchmark, Question, Record
 
@@ -98,7 +98,7 @@ def run_blind(
         for one in plan(benchmark, takes_images):
             evaluation = evaluate(
                 model, benchmark, [one.condition], output=output, prompt=one.style, seed=seed,
-                max_concurrency=max_concurrency, on_progress=on_progress, warn=warn,
+                max_concurrency=max_concurrency, progress=on_progress or False, warn=warn,
             )  # fmt: skip
             run = evaluation.runs[one.condition]
             pairs = tuple(scored(run.records, questions))

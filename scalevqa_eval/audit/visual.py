@@ -14,7 +14,7 @@ from scalevqa_eval.compare import Comparison, condition_gap
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import Model
 from scalevqa_eval.run.evaluate import evaluate
-from scalevqa_eval.run.result import Progress
+from scalevqa_eval.run.progress import Progress
 from scalevqa_eval.run.store import Run
 from scalevqa_eval.types import Benchmark
 
@@ -54,7 +54,7 @@ def run_visual(
     for model in models:
         evaluation = evaluate(
             model, benchmark, names, output=output, seed=seed, max_concurrency=max_concurrency,
-            on_progress=on_progress, warn=warn,
+            progress=on_progress or False, warn=warn,
         )  # fmt: skip
         if not evaluation.complete:
             raise ModelError(

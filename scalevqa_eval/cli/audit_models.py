@@ -43,7 +43,7 @@ class Models:
             return
         from scalevqa_eval.audit import blind, visual
         from scalevqa_eval.audit.models import estimate
-        from scalevqa_eval.run.blocking import run_blocking
+        from scalevqa_eval.run.event_loop import run_blocking
 
         target = _closed(loaded)
         estimates = []
@@ -91,8 +91,8 @@ class Models:
         return report
 
     def _each(self, names: list[str], title: str, work: Callable[..., Any]) -> Any:
-        from scalevqa_eval.cli import progress
-        from scalevqa_eval.run.blocking import run_blocking
+        from scalevqa_eval.run import progress
+        from scalevqa_eval.run.event_loop import run_blocking
 
         models = [self._open(name) for name in names]
         try:

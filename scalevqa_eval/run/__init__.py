@@ -1,0 +1,1 @@
+"""Runs: ask a model the questions of a benchmark, keep each answer, read it back."""

@@ -15,15 +15,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scalevqa_eval.models import Model
-from scalevqa_eval.types import Prompt, Reply, Usage
+from scalevqa_eval.types import Reply
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)"
 
 
 class ReplyCache:
-    """`get` and `put` replies. Safe for several processes; `path=None` is a cache of nothing."""
+    """`get` and `put` a model's replies by the digest of the prompt.
 
-    def __init__(self, path: Path | None, warn: Callable[[str], None]) -> None:
+    Safe for several processes; `path=None` is a cache of nothing.
+    """
+
+    def __init__(self, path: Path | None, model: Model, warn: Callable[[str], None]) -> None:
+        from pydantic import TypeAdapter
+
+        self._model = model.name, dict(model.identity)
+        self._reply = TypeAdapter(Reply)
         self._warn = warn
         self._path = path
         self._connection: sqlite3.Connection | None = None
@@ -46,26 +53,27 @@ class ReplyCache:
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
 
-    def get(self, model: Model, prompt: Prompt) -> Reply | None:
+    def get(self, prompt: str) -> Reply | None:
+        """The reply to the prompt of this digest; a damaged row is none."""
         if self._connection is None:
             return None
         try:
             query = "SELECT reply FROM replies WHERE key = ?"
-            row = self._connection.execute(query, (_key(model, prompt),)).fetchone()
-            return _reply(row[0]) if row else None
+            row = self._connection.execute(query, (self._key(prompt),)).fetchone()
+            return self._reply.validate_json(row[0], strict=True) if row else None
         except sqlite3.Error as error:
             self._give_up(error)
-        except (ValueError, TypeError, KeyError):
-            pass  # a damaged row is asked again and overwritten
+        except ValueError:
+            pass  # asked again and overwritten
         return None
 
-    def put(self, model: Model, prompt: Prompt, reply: Reply) -> None:
+    def put(self, prompt: str, reply: Reply) -> None:
         if self._connection is None:
             return
         try:
             self._connection.execute(
                 "INSERT OR REPLACE INTO replies VALUES (?, ?)",
-                (_key(model, prompt), json.dumps(asdict(reply))),
+                (self._key(prompt), json.dumps(asdict(reply))),
             )
         except sqlite3.Error as error:
             self._give_up(error)
@@ -75,17 +83,10 @@ class ReplyCache:
             self._connection.close()
             self._connection = None
 
+    def _key(self, prompt: str) -> str:
+        body = json.dumps([*self._model, prompt], sort_keys=True, default=str)
+        return hashlib.sha256(body.encode()).hexdigest()
+
     def _give_up(self, error: Exception) -> None:
         self.close()
         self._warn(f"the reply cache {self._path} cannot be used ({error}); going on without it")
-
-
-def _key(model: Model, prompt: Prompt) -> str:
-    body = [model.name, dict(model.identity), prompt.digest()]
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _reply(text: str) -> Reply:
-    data = json.loads(text)
-    data["usage"] = Usage(**data["usage"])
-    return Reply(**data)

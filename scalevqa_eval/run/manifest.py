@@ -8,8 +8,8 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,9 +18,9 @@ from typing import Any
 from scalevqa_eval import __version__
 from scalevqa_eval.models import Model
 from scalevqa_eval.prompts import PromptStyle
-from scalevqa_eval.run.store import FORMAT
 from scalevqa_eval.types import Benchmark, Question, Sampling
 
+FORMAT = 1
 # Packages whose version can change a reply or a number; those not installed are left out.
 _PACKAGES = (
     "numpy", "scipy", "scikit-learn", "pillow", "openai", "anthropic", "google-genai",
@@ -43,7 +43,7 @@ def package_versions() -> Mapping[str, str]:
 @cache
 def git_revision() -> str:
     """The commit that this package was built from or runs from, "" if it is not known."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     built = package / "_data" / "revision.txt"  # written by hatch_build.py
     if built.is_file():
         return built.read_text("utf-8").strip()
@@ -60,24 +60,90 @@ def git_revision() -> str:
 
 def digest(value: object) -> str:
     """sha256 of a JSON value in canonical form."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical(value)).hexdigest()
 
 
-def questions_digest(questions: Sequence[Question]) -> str:
-    """sha256 of all that is asked and of what is right, in order."""
-    return digest(
-        [
-            [
-                question.id,
-                question.text,
-                list(question.options.items()),
-                question.answer,
-                [[view.scale, view.image, view.blank] for view in question.views],
-            ]
-            for question in questions
-        ]
-    )
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+
+
+def questions_digest(questions: Iterable[Question]) -> str:
+    """sha256 of all that is asked and of what is right, in order: of a list as `digest` has it."""
+    running, before = hashlib.sha256(), b"["
+    for question in questions:
+        views = [[view.scale, view.image, view.blank] for view in question.views]
+        options = list(question.options.items())
+        entry = [question.id, question.text, options, question.answer, views]
+        running.update(before + _canonical(entry))
+        before = b","
+    running.update(b"]" if before == b"," else b"[]")
+    return running.hexdigest()
+
+
+@cache
+def scorer_digest() -> str:
+    """sha256 of the code that scores: records scored by other code are scored again on resume."""
+    from scalevqa_eval import scoring
+
+    running = hashlib.sha256()
+    for file in sorted(Path(scoring.__path__[0]).glob("*.py")):
+        running.update(file.read_bytes())
+    return running.hexdigest()
+
+
+@dataclass
+class _Named:
+    name: str
+
+
+@dataclass
+class _Benchmark(_Named):
+    revision: str
+    split: str
+    card: str
+    n: int
+
+
+@dataclass
+class _Model(_Named):
+    identity: dict[str, Any]
+
+
+@dataclass
+class _Prompt:
+    style: str
+    sha256: str
+
+
+@dataclass
+class Manifest:
+    """What `manifest.json` must hold; more may stand there. The first eight give `id`."""
+
+    benchmark: _Benchmark
+    condition: str
+    model: _Model
+    prompt: _Prompt
+    sampling: dict[str, float | bool | None]
+    seed: int
+    questions: str
+    trained_on: dict[str, str] | None
+    format: int
+    id: str
+    n: int
+    not_applicable: int
+    versions: dict[str, str]
+    git: str
+    started: str
+
+
+_SETTINGS = (
+    "benchmark", "condition", "model", "prompt", "sampling", "seed", "questions", "trained_on",
+)  # fmt: skip
+
+
+def manifest_id(manifest: Mapping[str, Any]) -> str:
+    """The hash of all settings that change the answers."""
+    return digest({name: manifest[name] for name in _SETTINGS})
 
 
 def build_manifest(
@@ -91,7 +157,7 @@ def build_manifest(
     seed: int,
     train: Benchmark | None,
 ) -> dict[str, Any]:
-    """The manifest of a run. `settings` holds what changes the answers; `id` is its hash."""
+    """The manifest of a run that begins now."""
     settings = {
         "benchmark": {
             "name": benchmark.name,
@@ -112,7 +178,7 @@ def build_manifest(
     }
     return {
         "format": FORMAT,
-        "id": digest(settings),
+        "id": manifest_id(settings),
         **settings,
         "n": len(shown),
         "not_applicable": len(benchmark) - len(shown),
@@ -120,6 +186,7 @@ def build_manifest(
         "prompt_suffix": style.suffix,
         "versions": dict(package_versions()),
         "git": git_revision(),
+        "scorer": scorer_digest(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

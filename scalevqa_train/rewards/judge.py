@@ -90,7 +90,7 @@ class Judge:
     async def _open_cache(self, cache: bool) -> ReplyCache:
         # SQLite connections belong to the thread that opened them.
         path = cache_directory() / "judge.sqlite" if cache else None
-        return ReplyCache(path, lambda message: warnings.warn(message, stacklevel=2))
+        return ReplyCache(path, self._model, lambda message: warnings.warn(message, stacklevel=2))
 
     async def _shared(self, student: Work, reference: Work) -> float:
         """GRPO asks for equal replies at the same time: one request answers all of them."""
@@ -104,7 +104,8 @@ class Judge:
         return await task
 
     async def _ask(self, prompt: Prompt) -> float:
-        cached = self._cache.get(self._model, prompt)
+        digest = prompt.digest()
+        cached = self._cache.get(digest)
         if cached is not None and (score := read_score(cached.text)) is not None:
             return score
         async with self._slots:
@@ -118,7 +119,7 @@ class Judge:
                     continue
                 score = read_score(reply.text)
                 if score is not None:
-                    self._cache.put(self._model, prompt, reply)
+                    self._cache.put(digest, reply)
                     return score
         raise ModelError(
             f"the judge {self._model.name} gave no <score> in {ATTEMPTS} replies to one request"

@@ -9,7 +9,7 @@ import pytest
 from small import benchmark, scale_vqa_file
 from typer.testing import CliRunner
 
-from scalevqa_eval import evaluate, open_run
+from scalevqa_eval import evaluate, load_benchmark, open_run
 from scalevqa_eval.cli import app
 
 
@@ -67,3 +67,18 @@ def test_the_seconds_of_a_run_are_those_of_all_its_calls(tmp_path: Path) -> None
     first = evaluate(always("A"), data, output=tmp_path / "runs")
     again = evaluate(always("A"), data, output=tmp_path / "runs")
     assert again.summary["seconds"] == first.summary["seconds"] > 0
+
+
+def test_a_seed_means_the_same_in_python_and_on_the_command_line(
+    tmp_path: Path, questions: Path
+) -> None:
+    done = CliRunner().invoke(
+        app,
+        ["run", "--model", "baseline/first", "--benchmark", str(questions), "--seed", "3",
+         "--output", str(tmp_path / "runs")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    run = evaluate(
+        "baseline/first", load_benchmark(questions), seed=3, output=tmp_path / "runs"
+    ).path
+    assert [path.parent for path in (tmp_path / "runs").rglob("summary.json")] == [run]

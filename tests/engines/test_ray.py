@@ -97,7 +97,7 @@ def test_questions_of_a_killed_worker_are_answered_by_the_other(pool: Any, tmp_p
         output=tmp_path / "runs",
         sampling=Sampling(max_tokens=64),
         cache=False,
-        on_progress=killing,
+        progress=killing,
     )
     assert not alive(workers[0])
     assert done.complete

@@ -108,7 +108,7 @@ def test_server_that_dies_stops_the_run(server: Any, tmp_path: Path) -> None:
         benchmark,
         output=tmp_path / "runs",
         sampling=Sampling(max_tokens=16),
-        on_progress=killing,
+        progress=killing,
         max_concurrency=4,
     )
     assert not stopped.complete
@@ -135,7 +135,7 @@ def test_port_in_use(qwen: str) -> None:
 def test_nothing_is_left_behind(number: int, qwen: str, tmp_path: Path) -> None:
     """However the harness ends while the server is starting or running."""
     code = (
-        "from scalevqa_eval.blocking import run_blocking\n"
+        "from scalevqa_eval.run.event_loop import run_blocking\n"
         "from scalevqa_eval.models import load_model\n"
         "if __name__ == '__main__':\n"
         f"    run_blocking(load_model('vllm-serve/{qwen}', **{TINY!r}).start())\n"

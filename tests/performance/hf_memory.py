@@ -60,7 +60,7 @@ def main() -> None:
             benchmark,
             output=root / "runs",
             sampling=Sampling(max_tokens=options.tokens),
-            on_progress=watch,
+            progress=watch,
         )
         assert found.complete
         after = dict(seen)

@@ -15,7 +15,7 @@ from small import Scripted, always, benchmark, picture, tagged
 
 from scalevqa_eval import evaluate, open_run
 from scalevqa_eval.errors import DataError, ModelError, UsageError
-from scalevqa_eval.run.result import Progress
+from scalevqa_eval.run.progress import Progress
 from scalevqa_eval.run.retry import RetryPolicy
 from scalevqa_eval.types import Capabilities, Outcome, Prompt, Reply, Sampling
 
@@ -200,7 +200,7 @@ def test_429_lowers_the_concurrency(tmp_path: Path) -> None:
     questions = benchmark(tmp_path / "images", sets=4, each=10)
     done = evaluate(
         model, questions, output=tmp_path / "runs", retry=QUICK, max_concurrency=16,
-        on_progress=watch,
+        progress=watch,
     )  # fmt: skip
     assert done.complete
     assert seen[0] == 16
@@ -218,15 +218,6 @@ def test_retry_after_is_honoured(tmp_path: Path) -> None:
     assert done.records[0].outcome is Outcome.ERROR
 
 
-def test_a_dead_engine_stops_the_run_early(tmp_path: Path) -> None:
-    model = failing(10**6, ModelError("engine died"))
-    questions = benchmark(tmp_path / "images", sets=5, each=40)
-    done = evaluate(model, questions, output=tmp_path / "runs", max_concurrency=2)
-    assert "engine died" in done.stopped
-    assert len(model.prompts) < 40
-    assert evaluate(always("A"), questions, output=tmp_path / "runs").complete
-
-
 def test_paid_replies_are_shared_by_runs(tmp_path: Path) -> None:
     questions = benchmark(tmp_path / "images")
     evaluate(always("C"), questions, output=tmp_path / "one")
@@ -236,10 +227,20 @@ def test_paid_replies_are_shared_by_runs(tmp_path: Path) -> None:
     assert all(record.cached for record in done.records)
 
 
-def test_a_changed_image_is_asked_again(tmp_path: Path) -> None:
+def test_a_changed_image_is_asked_again_and_its_answers_are_set_aside(tmp_path: Path) -> None:
     questions = benchmark(tmp_path / "images")
-    evaluate(always("A"), questions, output=tmp_path / "runs")
+    path = evaluate(always("A"), questions, output=tmp_path / "runs").path
+    before = (path / "records.jsonl").read_text().splitlines()
     picture(tmp_path / "images/s1/low.jpg", seed=999)
+    told: list[str] = []
+    down = Scripted(failing(10**6, ModelError("down")).answer)
+    stopped = evaluate(down, questions, output=tmp_path / "runs", warn=told.append)
+    assert stopped.summary["n"] == 9
+    aside = (path / "set-aside.jsonl").read_text().splitlines()
+    assert len(aside) == 3
+    assert set(aside) <= set(before)
+    assert "3 answers" in told[0]
+    assert str(path / "set-aside.jsonl") in told[0]
     again = always("A")
     done = evaluate(again, questions, output=tmp_path / "runs")
     assert {prompt.images[0].source for prompt in again.prompts} == {"s1/low.jpg"}
@@ -335,6 +336,37 @@ def test_cut_and_refused_replies_stay_in_the_denominator(tmp_path: Path) -> None
     assert done.summary["n"] == 4
     assert done.summary["correct"] == 1
     assert any("1/4 replies are truncated" in message for message in heard)
+
+
+def test_no_condition_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="such as full"):
+        evaluate(always("A"), benchmark(tmp_path / "images"), (), output=tmp_path / "runs")
+
+
+def test_what_comes_back_has_a_short_name(tmp_path: Path) -> None:
+    done = evaluate(always("A"), benchmark(tmp_path / "images"), output=tmp_path / "runs")
+    assert repr(done) == "<Evaluation: full 3/12 right>"
+    assert repr(done["full"]).startswith("<Run of test/scripted, full: 3/12 right; ")
+
+
+def test_records_are_scored_again_by_code_that_scores_otherwise(tmp_path: Path) -> None:
+    questions = benchmark(tmp_path / "images")
+    done = evaluate(always("A"), questions, output=tmp_path / "runs")
+    path = done.path / "records.jsonl"
+    lines = [
+        {**json.loads(line), "outcome": "unparsed", "letter": None}
+        for line in path.read_text().splitlines()
+    ]
+    for line in lines:
+        del line["crc32"]
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    manifest = json.loads((done.path / "manifest.json").read_text())
+    (done.path / "manifest.json").write_text(json.dumps({**manifest, "scorer": "an older one"}))
+    model = always("A")
+    again = evaluate(model, questions, output=tmp_path / "runs")
+    assert again.summary["correct"] == 3
+    assert model.prompts == []
+    assert open_run(done.path).manifest["scorer"] == manifest["scorer"]
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path: Path) -> None:

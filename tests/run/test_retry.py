@@ -19,7 +19,7 @@ from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.base import checked
 from scalevqa_eval.run import retry
 from scalevqa_eval.run.retry import Asked, RetryPolicy, Throttle, ask
-from scalevqa_eval.types import Capabilities, Prompt, Reply, Sampling, Usage
+from scalevqa_eval.types import Prompt, Reply, Sampling, Usage
 
 PROMPT = Prompt("q", "", (), Sampling(), "", {"A": "x", "B": "y"}, "all")
 
@@ -166,20 +166,3 @@ def test_a_wait_says_why(tmp_path: Path) -> None:
     )
     done = asyncio.run(coroutine)
     assert (done.attempts, reasons) == (3, ["status 500", "status 503"])
-
-
-def test_questions_that_always_fail_do_not_stop_every_call(tmp_path: Path) -> None:
-    questions = benchmark(tmp_path / "images", sets=20, each=2)
-    failing = {q.id for q in questions.questions if int(q.id[1:]) % 20 < 10}
-
-    def answer(prompt: Prompt) -> Reply:
-        if prompt.question_id in failing:
-            raise ModelError("status 400: the context is too long")
-        return tagged("A")
-
-    one_by_one = Capabilities(concurrency=1)
-    first = evaluate(Scripted(answer, one_by_one), questions, output=tmp_path / "runs")
-    assert "last 20 questions" in first.stopped
-    assert first.summary["n"] == 0
-    second = evaluate(Scripted(answer, one_by_one), questions, output=tmp_path / "runs")
-    assert second.summary["n"] == 20

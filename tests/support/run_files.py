@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.run import store as runs
-from scalevqa_eval.run.manifest import digest
-from scalevqa_eval.run.store import QuestionKey, Run
+from scalevqa_eval.run import writing
+from scalevqa_eval.run.manifest import manifest_id
+from scalevqa_eval.run.store import RECORDS, SUMMARY, QuestionKey, Run, open_run
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Outcome, Record
 
@@ -62,15 +62,20 @@ def write_run(
         "prompt": {"style": "scalereasoner-v1", "sha256": "5" * 64},
         "sampling": {"temperature": 0.0},
         "seed": 0,
+        "questions": "",
+        "trained_on": None,
+        "format": 1,
+        "n": len(asked),
+        "scorer": "",
         "not_applicable": 0,
         "versions": {"scalevqa-eval": "0.1.0"},
         "git": "",
         "started": "2026-11-21T00:00:00Z",
         **manifest,
     }
-    settings["id"] = digest(settings)
+    settings["id"] = manifest_id(settings)
     path.mkdir(parents=True)
-    runs.write_start(path, settings, asked)
-    runs.rewrite_records(path, records)
-    runs.write_json(path / runs.SUMMARY, summarise(asked, records, manifest=settings))
-    return runs.open_run(path)
+    writing.write_start(path, settings, asked)
+    writing.write_atomically(path / RECORDS, map(writing.record_line, records))
+    writing.write_json(path / SUMMARY, summarise(asked, records, manifest=settings))
+    return open_run(path)
