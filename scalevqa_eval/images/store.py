@@ -1,4 +1,4 @@
-"""Opens, checks and encodes a benchmark's images, each file once, in bounded memory.
+"""A benchmark's images, each file opened, checked and encoded once, in bounded memory.
 
 A file is sent byte for byte unless it is no plain 8-bit picture or the model's limits need less;
 then `changes` says what was done.
@@ -12,14 +12,15 @@ import re
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.images.convert import edit, grey_png, needed_edits
-from scalevqa_eval.images.headers import SUFFIXES, Header, HeaderError, check_decodes, read_header
+from scalevqa_eval.images.convert import Encoded, edit, grey_png, needed_edits
+from scalevqa_eval.images.reading import SUFFIXES, Header, ImageError, check_decodes, read_header
 from scalevqa_eval.types import Capabilities, ImagePart, Question, View
 
 MEMORY_LIMIT = 32 * 2**20
@@ -44,7 +45,7 @@ class ImageProblem:
 class _Seen:
     """A file as it was when its header was read."""
 
-    real: Path
+    real: str
     signature: tuple[int, int, int]
     size: int
     header: Header
@@ -84,35 +85,25 @@ class ImageStore:
         """
         shown: dict[str, list[str]] = {}
         for question in questions:
-            for view in question.views:
-                ids = shown.setdefault(view.image, [])
-                if not ids or ids[-1] != question.id:
-                    ids.append(question.id)
+            for path in dict.fromkeys(question.image_set):
+                shown.setdefault(path, []).append(question.id)
         problems = []
         for path, ids in shown.items():
             try:
-                seen = self._look(path)
-                if deep:
-                    with seen.real.open("rb") as file:
-                        check_decodes(file)
-            except HeaderError as error:
+                with _reading():
+                    seen = self._look(path)
+                    if deep:
+                        with Path(seen.real).open("rb") as file:
+                            check_decodes(file)
+            except ImageError as error:
                 problems.append(ImageProblem(path, tuple(ids), error.kind, str(error)))
-            except OSError as error:
-                problems.append(ImageProblem(path, tuple(ids), "unreadable", _reason(error)))
         return problems
 
     def part(self, view: View) -> ImagePart:
         """What is sent of a view. Raises DataError if its image cannot be used."""
-        with self._lock:
-            try:
-                seen = self._look(view.image)
-                part = self._blank(view, seen) if view.blank else self._plain(view, seen)
-            except HeaderError as error:
-                raise DataError(f"image {view.image}: {error}") from None
-            except OSError as error:
-                raise DataError(f"image {view.image}: {_reason(error)}") from None
-            except DataError as error:
-                raise DataError(f"image {view.image}: {error}") from None
+        with self._lock, _naming(view.image):
+            seen = self._look(view.image)
+            part = self._blank(view, seen) if view.blank else self._plain(view, seen)
             return part if part.scale == view.scale else replace(part, scale=view.scale)
 
     @property
@@ -122,91 +113,69 @@ class ImageStore:
 
     def file(self, path: str) -> Path:
         """The file that an image path names. Raises DataError if it leads out of the root."""
-        try:
-            return self._resolve(path)
-        except HeaderError as error:
-            raise DataError(f"image {path}: {error}") from None
+        with _naming(path):
+            return Path(self._resolve(path))
 
     def header(self, path: str) -> Header:
         """The header of an image. Raises DataError if it is none."""
-        try:
+        with _naming(path):
             return self._look(path).header
-        except HeaderError as error:
-            raise DataError(f"image {path}: {error}") from None
-        except OSError as error:
-            raise DataError(f"image {path}: {_reason(error)}") from None
 
     def _plain(self, view: View, seen: _Seen) -> ImagePart:
         known = self._parts.get(view.image)
         if known is not None and known[0].signature == seen.signature:
             return known[1]
-        data, media_type, width, height, change = self._encode(seen)
-        suffix = PurePosixPath(view.image).suffix
+        sent = self._encode(seen)
+        suffix, change = PurePosixPath(view.image).suffix, sent.change
         if not change and SUFFIXES.get(suffix.lower(), seen.header.format) != seen.header.format:
-            change = f"sent as it is, as {media_type}, which it is in spite of its name ({suffix})"
-        digest = hashlib.sha256(data).hexdigest()
-        load = partial(self._load, digest, view.image, seen)
+            change = (
+                f"sent as it is, as {sent.media_type}, which it is in spite of its name ({suffix})"
+            )
+        digest = hashlib.sha256(sent.data).hexdigest()
+        load = partial(self._load, digest, view.image, lambda: self._encode(seen).data)
         part = ImagePart(
-            view.image, view.scale, media_type, width, height, digest, change, load
-        )  # fmt: skip
+            view.image, view.scale, sent.media_type, sent.width, sent.height, digest, change, load
+        )
         if change:
             self.changes[view.image] = change
         self._parts[view.image] = (seen, part)
-        self._keep(digest, data)
+        self._keep(digest, sent.data)
         return part
 
     def _blank(self, view: View, seen: _Seen) -> ImagePart:
         """A grey picture of the size in which the image itself would be sent."""
+        size = seen.header.width, seen.header.height
         if needed_edits(seen.header, seen.size, self._capabilities):
             part = self._plain(view, seen)
             size = part.width, part.height
-        else:
-            size = seen.header.width, seen.header.height
         if size not in self._grey:
             data = grey_png(*size)
             self._grey[size] = hashlib.sha256(data).hexdigest()
             self._keep(self._grey[size], data)
         digest = self._grey[size]
-        return ImagePart(
-            view.image, view.scale, "image/png", *size, digest, _BLANK_NOTE,
-            partial(self._load_grey, digest, size),
-        )  # fmt: skip
+        load = partial(self._load, digest, view.image, partial(grey_png, *size))
+        return ImagePart(view.image, view.scale, "image/png", *size, digest, _BLANK_NOTE, load)
 
-    def _encode(self, seen: _Seen) -> tuple[bytes, str, int, int, str]:
-        data = seen.real.read_bytes()
+    def _encode(self, seen: _Seen) -> Encoded:
+        data = Path(seen.real).read_bytes()
         header = seen.header
         if needed_edits(header, len(data), self._capabilities):
             return edit(data, header, self._capabilities)
-        return data, header.media_type, header.width, header.height, ""
+        return Encoded(data, header.media_type, header.width, header.height)
 
-    def _load(self, digest: str, path: str, seen: _Seen) -> bytes:
-        with self._lock:
-            data = self._held_bytes(digest)
-            if data is None:
-                try:
-                    data = self._encode(seen)[0]
-                except OSError as error:
-                    raise DataError(f"image {path}: {_reason(error)}") from None
-                if hashlib.sha256(data).hexdigest() != digest:
-                    raise DataError(
-                        f"image {path} changed while it was in use: start the command again"
-                    )
-                self._keep(digest, data)
+    def _load(self, digest: str, path: str, encode: Callable[[], bytes]) -> bytes:
+        with self._lock, _naming(path):
+            data = self._bytes.get(digest)
+            if data is not None:
+                self._bytes.move_to_end(digest)
+                return data
+            data = encode()
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise ImageError(
+                    "changed", "the file changed while it was in use: start the command again"
+                )
+            self._keep(digest, data)
             return data
-
-    def _load_grey(self, digest: str, size: tuple[int, int]) -> bytes:
-        with self._lock:
-            data = self._held_bytes(digest)
-            if data is None:
-                data = grey_png(*size)
-                self._keep(digest, data)
-            return data
-
-    def _held_bytes(self, digest: str) -> bytes | None:
-        data = self._bytes.get(digest)
-        if data is not None:
-            self._bytes.move_to_end(digest)
-        return data
 
     def _keep(self, digest: str, data: bytes) -> None:
         if digest in self._bytes or len(data) > self._memory_limit:
@@ -222,30 +191,27 @@ class ImageStore:
         known = self._seen.get(path)
         real = self._resolve(path) if known is None else known.real
         try:
-            info = real.stat()
-        except FileNotFoundError:
-            raise HeaderError("missing", f"there is no such file under {self.root}") from None
-        except NotADirectoryError:
-            raise HeaderError("missing", f"there is no such file under {self.root}") from None
+            info = Path(real).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise ImageError("missing", f"there is no such file under {self.root}") from None
         signature = info.st_mtime_ns, info.st_size, info.st_ino
         if known is not None and known.signature == signature:
             return known
         if known is not None:
             real = self._resolve(path)  # it may have become a link
         if not stat.S_ISREG(info.st_mode):
-            raise HeaderError("not-image", "it is no regular file")
+            raise ImageError("not-image", "it is no regular file")
         if info.st_size > MAX_FILE_BYTES:
-            raise HeaderError("too-large", f"the file has {info.st_size:,} bytes")
-        with real.open("rb") as file:
+            raise ImageError("too-large", f"the file has {info.st_size:,} bytes")
+        with Path(real).open("rb") as file:
             header = read_header(file, info.st_size)
-        seen = _Seen(real, signature, info.st_size, header)
-        self._seen[path] = seen
+        self._seen[path] = seen = _Seen(real, signature, info.st_size, header)
         return seen
 
-    def _resolve(self, path: str) -> Path:
-        """The real file of a path under the root. Raises HeaderError if it leads elsewhere."""
+    def _resolve(self, path: str) -> str:
+        """The real file of a path under the root. Raises ImageError if it leads elsewhere."""
         if self._base is None:
-            raise HeaderError("missing", "no image directory is known: give --data-dir")
+            raise ImageError("missing", "no image directory is known: give --data-dir")
         parts = PurePosixPath(path.replace("\\", "/"))
         if (
             not path
@@ -254,14 +220,34 @@ class ImageStore:
             or ".." in parts.parts
             or re.match(r"[A-Za-z]:", path)
         ):
-            raise HeaderError("unsafe", "the path must be relative and stay in the image directory")
+            raise ImageError("unsafe", "the path must be relative and stay in the image directory")
         try:
-            real = os.path.realpath(self._base / path)
+            real = os.path.realpath(self._base / parts)
         except (OSError, ValueError) as error:
-            raise HeaderError("unreadable", str(error)) from None
+            raise ImageError("unreadable", str(error)) from None
         if not any(real.startswith(root) for root in self._roots):
-            raise HeaderError("unsafe", "it is a link that leads out of the image directory")
-        return Path(real)
+            raise ImageError("unsafe", "it is a link that leads out of the image directory")
+        return real
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """An OSError, as an ImageError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ImageError("unreadable", f"the file cannot be read ({reason})") from None
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """An ImageError or OSError, as a DataError that names the image."""
+    try:
+        with _reading():
+            yield
+    except ImageError as error:
+        raise DataError(f"image {path}: {error}") from None
 
 
 def _allowed_roots(root: Path) -> tuple[str, ...]:
@@ -276,7 +262,3 @@ def _allowed_roots(root: Path) -> tuple[str, ...]:
             allowed.append(parent.parent.parent / "blobs")
             break
     return tuple(os.path.join(directory, "") for directory in allowed)  # noqa: PTH118
-
-
-def _reason(error: OSError) -> str:
-    return f"the file cannot be read ({error.strerror or type(error).__name__})"

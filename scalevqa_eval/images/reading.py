@@ -1,0 +1,200 @@
+"""Image files through Pillow, within one set of limits: refused before decoding, or whole."""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Of every format. Decoded, so many take 400 MB; twice that while they are converted.
+MAX_PIXELS = 100_000_000
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "TIFF": "image/tiff",
+    "BMP": "image/bmp",
+    "JPEG2000": "image/jp2",
+}
+FORMATS = tuple(MEDIA_TYPES)
+SUFFIXES = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".jp2": "JPEG2000",
+}
+_COLOURS = {
+    "L": "grey",
+    "1": "grey",
+    "I": "grey",
+    "F": "grey",
+    "P": "palette",
+    "PA": "palette with alpha",
+    "LA": "grey with alpha",
+    "RGBA": "RGB with alpha",
+    "RGBa": "RGB with alpha",
+}
+_BITS = {"1": 1, "I": 32, "F": 32}
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"RIFF", b"BM")
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+_TAIL = 4096
+_ORIENTATION = 0x0112
+
+# Pillow warns about what is large or odd; catching that is global state.
+_lock = threading.RLock()
+
+
+class ImageError(Exception):
+    """The file is no usable image. `kind` is that of an ImageProblem."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`colours` names what the pixels are; `orientation` is EXIF's, 1 for upright.
+
+    `plain` says that the file is an upright, single, 8-bit RGB or grey picture without
+    transparency, so that it means the same to every reader.
+    """
+
+    format: str
+    width: int
+    height: int
+    colours: str
+    bits: int = 8
+    orientation: int = 1
+    animated: bool = False
+
+    @property
+    def media_type(self) -> str:
+        return MEDIA_TYPES[self.format]
+
+    @property
+    def plain(self) -> bool:
+        upright = self.orientation == 1 and not self.animated
+        return upright and self.bits == 8 and self.colours in ("RGB", "grey")
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[Image]:
+    """An image file, its header read. What goes wrong, here or while it is used, is an ImageError.
+
+    Only the first frame of several is looked for: counting them can take minutes.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as image:
+                check_pixels(*image.size)
+                yield image
+        except (ImageError, OSError) as error:
+            if isinstance(error, UnidentifiedImageError):
+                file.seek(0)
+                if file.read(8).startswith(_STARTS):
+                    message = "the file begins like an image, and is cut short or broken"
+                    raise ImageError("truncated", message) from None
+                raise ImageError("not-image", "the file is in no known image format") from None
+            if isinstance(error, ImageError) or error.errno is not None:
+                raise
+            raise _broken(error) from None
+        except Image.DecompressionBombError as error:
+            size = re.search(r"\d+", str(error))
+            raise _too_large(f"{int(size[0]):,}" if size else "too many") from None
+        except MemoryError:
+            raise ImageError("too-large", "the image does not fit into memory") from None
+        except Exception as error:  # Pillow's readers raise all kinds on broken files
+            raise _broken(error) from None
+
+
+def read_header(file: BinaryIO, size: int) -> Header:
+    """The header of an image file of `size` bytes, whose end is looked at as well.
+
+    Raises ImageError if it is empty, cut short, no image, or has more than MAX_PIXELS.
+    """
+    if size == 0:
+        raise ImageError("empty", "the file is empty (0 bytes)")
+    with opened(file) as image:
+        # A JPEG with more pictures behind it is read by everyone as the first.
+        name = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
+        mode = image.mode
+        tiles = getattr(image, "tile", ())
+        raw = str(tiles[0][3]) if tiles else ""
+        depth = re.search(r";(\d+)", raw if name != "BMP" else "") or re.search(r";(\d+)", mode)
+        colours = _COLOURS.get(mode.partition(";")[0], mode)
+        if mode in ("RGB", "L") and "transparency" in image.info:
+            colours += " with alpha"
+        header = Header(
+            name, *image.size, colours, int(depth[1]) if depth else _BITS.get(mode, 8),
+            _orientation(image), name != "JPEG" and getattr(image, "is_animated", False),
+        )  # fmt: skip
+        if name not in _ENDS:
+            image.load()  # these formats have no end to look for
+    if name in _ENDS:
+        _check_end(file, size, name)
+    return header
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raise ImageError for a picture without content, and for a decompression bomb."""
+    if width < 1 or height < 1:
+        raise ImageError("not-image", f"the image is {width}×{height} pixels")
+    if width * height > MAX_PIXELS:
+        raise _too_large(f"{width:,}×{height:,}")
+
+
+def check_decodes(file: BinaryIO) -> None:
+    """Decode a whole image; raise ImageError if that fails."""
+    with opened(file) as image:
+        image.load()
+
+
+def _check_end(file: BinaryIO, size: int, name: str) -> None:
+    """Raise ImageError if a JPEG or PNG does not end. Bytes after its end are tolerated."""
+    end = _ENDS[name]
+    file.seek(max(0, size - _TAIL))
+    tail = file.read(_TAIL)
+    if tail.rstrip(b"\0\r\n ").endswith(end):
+        return
+    if end not in tail:
+        raise ImageError("truncated", f"the {name} is cut short ({size:,} bytes)")
+    if name == "JPEG":  # the end may be that of a thumbnail: only decoding tells
+        check_decodes(file)
+
+
+def _orientation(image: Image) -> int:
+    from PIL import Image as module
+
+    exif = module.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        value = getattr(image, "tag_v2", exif).get(_ORIENTATION, 1)
+    except Exception:  # nothing that Pillow can read: no viewer turns it either
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _too_large(pixels: str) -> ImageError:
+    most = f"at most {MAX_PIXELS // 10**6} megapixels are opened"
+    return ImageError("too-large", f"the image has {pixels} pixels; {most}")
+
+
+def _broken(error: Exception) -> ImageError:
+    reason = " ".join(str(error).split())[:100]
+    return ImageError("truncated", f"the image cannot be decoded ({reason})")
