@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from scalevqa_eval.conditions import CONDITIONS, permutation
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.run.store import MANIFEST, QuestionKey, Run
 from scalevqa_eval.statistics import (
@@ -24,9 +26,11 @@ from scalevqa_eval.statistics import (
     rank_intervals,
     swap_level,
 )
-from scalevqa_eval.types import Record
+from scalevqa_eval.types import LETTERS, Record
 
 ALL = "all questions"
+_PERMUTED = "permuted-options-"
+Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,55 +91,54 @@ class Comparison:
 def compare_runs(first: Run, second: Run, *, seed: int = 0) -> Comparison:
     """Compare two complete runs on the same questions under the same condition.
 
-    Raises UsageError, with the reason, for other questions, another condition, or missing
-    answers. What may differ but should be known (prompt, sampling) is in `notes`.
+    Raises UsageError, with the reason, for other questions or right answers, another condition,
+    or missing answers. What may differ but should be known (prompt, sampling) is in `notes`.
     """
-    _same_benchmark(first, second)
+    check_same_benchmark(first, second)
     if first.condition != second.condition:
         raise UsageError(
             f"the runs are under other conditions ({first.condition}, {second.condition}); to "
             "compare conditions of one model use --condition-gap"
         )
-    _same_questions(first, second)
-    notes = _settings_notes(first, second)
-    return _compare(first, second, _label(first), _label(second), "", notes, seed)
+    _check_same_questions(first, second)
+    differing = [k for k in ("prompt", "sampling", "seed", "scorer") if _differ(first, second, k)]
+    return replace(
+        _paired(first, second, seed),
+        first=str(first.manifest["model"]["name"]),
+        second=str(second.manifest["model"]["name"]),
+        notes=tuple(f"The runs differ in {name}." for name in differing),
+    )
 
 
 def condition_gap(full: Run, other: Run, *, seed: int = 0) -> Comparison:
     """What a model loses under a condition: full - other on the questions that both asked.
 
-    Raises UsageError for other benchmarks, models or prompts, or missing answers.
+    Raises UsageError for other benchmarks, right answers, models or prompts, or missing answers.
     """
-    _same_benchmark(full, other)
-    for key, word in (
-        ("model", "models"),
-        ("prompt", "prompts"),
-        ("sampling", "sampling settings"),
-    ):
-        if full.manifest.get(key) != other.manifest.get(key):
+    check_same_benchmark(full, other)
+    names = {"model": "models", "prompt": "prompts", "sampling": "sampling settings"}
+    for key, name in names.items():
+        if _differ(full, other, key):
             raise UsageError(
                 f"{other.path} cannot be set against {full.path}: a condition gap needs one model "
-                f"with one setup, and the {word} differ"
+                f"with one setup, and the {name} differ"
             )
-    name = other.condition
-    return _compare(full, other, full.condition, name, gap_meaning(name), (), seed)
+    return replace(_paired(full, other, seed), meaning=gap_meaning(other.condition))
 
 
 def gap_meaning(condition: str) -> str:
     """What full minus this condition measures, in words."""
-    if "+" in condition:
-        return f"full minus {condition}"
-    if condition in ("no-images", "blank-images", "wrong-images"):
-        return "visual gain" if condition == "no-images" else f"visual gain over {condition}"
-    if condition.startswith("without-"):
+    if condition == "no-images":
+        return "visual gain"
+    if condition in ("blank-images", "wrong-images"):
+        return f"visual gain over {condition}"
+    if condition.startswith("without-") and "+" not in condition:
         return f"dependence on the {condition.removeprefix('without-')} scale"
     return f"full minus {condition}"
 
 
 def condition_gaps(runs: Sequence[Run], *, seed: int = 0) -> list[Comparison]:
     """All gaps to `full` among runs of one model. Raises UsageError if there is none to measure."""
-    for run in runs:
-        check_manifest(run)
     full = [run for run in runs if run.condition == "full"]
     rest = sorted((run for run in runs if run.condition != "full"), key=lambda run: run.condition)
     if len(full) != 1 or not rest:
@@ -150,30 +153,11 @@ def condition_gaps(runs: Sequence[Run], *, seed: int = 0) -> list[Comparison]:
 def rank_runs(runs: Sequence[Run], *, seed: int = 0) -> list[Rank]:
     """Ranks of runs on the same questions, with intervals from one bootstrap over slides."""
     for run in runs[1:]:
-        _same_benchmark(runs[0], run)
-        _same_questions(runs[0], run)
+        check_same_benchmark(runs[0], run)
+        _check_same_questions(runs[0], run)
     keys = runs[0].questions
     scores = [_scores(_answered(run), keys) for run in runs]
     return rank_intervals(scores, [key.slide for key in keys], seed=seed)
-
-
-def check_manifest(run: Run) -> None:
-    """Raises DataError if the manifest lacks what comparisons and leaderboards rest on."""
-    manifest = run.manifest
-    benchmark, model = manifest.get("benchmark"), manifest.get("model")
-    complete = (
-        isinstance(benchmark, Mapping)
-        and all(isinstance(benchmark.get(key), str) for key in ("name", "revision", "split"))
-        and isinstance(model, Mapping)
-        and isinstance(model.get("name"), str)
-        and isinstance(manifest.get("condition"), str)
-        and isinstance(manifest.get("prompt"), Mapping)
-    )
-    if not complete:
-        raise DataError(
-            f"{run.path / MANIFEST} is no manifest of a run: benchmark (name, revision, split), "
-            "model (name), condition and prompt are needed"
-        )
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -186,59 +170,117 @@ def find_runs(path: Path) -> list[Path]:
     return found
 
 
-def _compare(
-    first: Run,
-    second: Run,
-    name_first: str,
-    name_second: str,
-    meaning: str,
-    notes: tuple[str, ...],
-    seed: int,
-) -> Comparison:
+def letters_stay(condition: str) -> bool:
+    """Whether a right letter under this condition can be told from that under `full`.
+
+    Not so for conditions of somebody else, which may move options about.
+    """
+    known = (CONDITIONS.get(part) for part in condition.split("+") if _PERMUTED not in part)
+    return all(c and c.function.__module__.startswith("scalevqa_eval.") for c in known)
+
+
+def original_letter(run: Run, key: QuestionKey, letter: str | None) -> str | None:
+    """What an option letter of a run was before `permuted-options-K`, if it was under that."""
+    for part in run.condition.split("+"):
+        if part.startswith(_PERMUTED) and letter and letter in LETTERS[: key.n_options]:
+            number, seed = int(part.removeprefix(_PERMUTED)), int(run.manifest.get("seed", 0))
+            order = permutation(key.n_options, number, seed, key.id)
+            letter = LETTERS[order[LETTERS.index(letter)]]
+    return letter
+
+
+def check_same_benchmark(first: Run, second: Run) -> None:
+    """Raises UsageError unless the questions that two runs share are equal, answers included.
+
+    Under other conditions less is shown, but dimension, slide and right option are the same.
+    """
+    one, two = first.manifest["benchmark"], second.manifest["benchmark"]
+    for key in ("name", "split", "revision"):
+        if one[key] != two[key]:
+            raise UsageError(
+                f"the runs are on different questions: benchmark {key} {one[key]!r} in "
+                f"{first.path}, {two[key]!r} in {second.path}"
+            )
+    keys = {key.id: key for key in second.questions}
+    letters = letters_stay(first.condition) and letters_stay(second.condition)
+    changed = [
+        key.id
+        for key in first.questions
+        if key.id in keys and _asked(first, key, letters) != _asked(second, keys[key.id], letters)
+    ]
+    if changed:
+        raise UsageError(
+            f"the runs are on different questions: {len(changed)} have another right answer, "
+            f"dimension or slide in {second.path} than in {first.path}, first {changed[0]!r} "
+            "(was the card or the file corrected between them?); run both again"
+        )
+    if not letters and one.get("card") != two.get("card"):
+        raise UsageError(
+            f"the runs were made with different cards, and whether {first.condition} and "
+            f"{second.condition} have the same right answers cannot be told; run both again"
+        )
+
+
+def _asked(run: Run, key: QuestionKey, letters: bool) -> tuple[str, str | None, str | None]:
+    return key.dimension, key.slide, original_letter(run, key, key.answer) if letters else None
+
+
+def _check_same_questions(first: Run, second: Run) -> None:
+    """Raises UsageError unless two runs under one condition showed the same."""
+    one, two = {key.id for key in first.questions}, {key.id for key in second.questions}
+    if one != two:
+        raise UsageError(
+            f"the runs are on different questions: {len(one - two)} only in {first.path}, "
+            f"{len(two - one)} only in {second.path} (were they made with another --limit?)"
+        )
+    if not _differ(first, second, "seed") and _differ(first, second, "questions"):
+        raise UsageError(
+            f"the runs are on different questions: {second.path} has the same ids as "
+            f"{first.path}, but other texts, options or images; run both again"
+        )
+
+
+def _differ(first: Run, second: Run, key: str) -> bool:
+    return bool(first.manifest.get(key) != second.manifest.get(key))
+
+
+def _paired(first: Run, second: Run, seed: int) -> Comparison:
     answers_first, answers_second = _answered(first), _answered(second)
     shared = [key for key in first.questions if key.id in answers_second]
-    left_out = len(answers_first.keys() ^ answers_second.keys())
     if not shared:
         raise UsageError(f"{first.path} and {second.path} have no question in common")
     a, b = _scores(answers_first, shared), _scores(answers_second, shared)
-    names = list(dict.fromkeys(key.dimension for key in shared))
     slides = [key.slide for key in shared]
     rows = []
-    for name in names:
-        where = np.array([key.dimension == name for key in shared])
-        inside = [slide for slide, keep in zip(slides, where, strict=True) if keep]
-        rows.append(_row(name, a[where], b[where], inside, seed))
+    for name in dict.fromkeys(key.dimension for key in shared):
+        inside = [i for i, key in enumerate(shared) if key.dimension == name]
+        rows.append(_row(name, a[inside], b[inside], [slides[i] for i in inside], seed))
     adjusted = benjamini_hochberg([row.permutation for row in rows])
-    rows = [replace(row, adjusted=p) for row, p in zip(rows, adjusted, strict=True)]
-    changes = tuple(
-        Change(
-            key.id,
-            key.dimension,
-            key.slide,
-            _said(answers_first[key.id]),
-            _said(answers_second[key.id]),
-            "first" if x > y else "second",
-        )
-        for key, x, y in zip(shared, a, b, strict=True)
-        if x != y
-    )
-    overall = _row(ALL, a, b, slides, seed)
+    changes = []
+    for key, x, y in zip(shared, a, b, strict=True):
+        said = [
+            r.letter or r.outcome.value for r in (answers_first[key.id], answers_second[key.id])
+        ]
+        if x != y:
+            right = "first" if x > y else "second"
+            changes.append(Change(key.id, key.dimension, key.slide, said[0], said[1], right))
     return Comparison(
-        name_first, name_second, meaning, tuple(rows), overall, changes, left_out, notes
+        first=first.condition,
+        second=second.condition,
+        meaning="",
+        rows=tuple(replace(row, adjusted=p) for row, p in zip(rows, adjusted, strict=True)),
+        overall=_row(ALL, a, b, slides, seed),
+        changes=tuple(changes),
+        left_out=len(answers_first.keys() ^ answers_second.keys()),
+        notes=(),
     )
 
 
-def _row(
-    name: str,
-    a: np.ndarray[tuple[int], np.dtype[np.float64]],
-    b: np.ndarray[tuple[int], np.dtype[np.float64]],
-    slides: Sequence[str | None],
-    seed: int,
-) -> Row:
+def _row(name: str, a: Scores, b: Scores, slides: Sequence[str | None], seed: int) -> Row:
     interval = difference_interval(a, b, slides)
     level = swap_level(len(set(cluster_codes(slides).tolist())))
     detectable = detectable_difference(*difference_error(a, b, slides), level=level)
-    only_first, only_second = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
+    only_first, only_second = int((a > b).sum()), int((a < b).sum())
     return Row(
         name=name,
         n=len(a),
@@ -257,64 +299,16 @@ def _row(
     )
 
 
-def _scores(
-    answers: Mapping[str, Record], keys: Sequence[QuestionKey]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _scores(answers: Mapping[str, Record], keys: Sequence[QuestionKey]) -> Scores:
     return np.array([answers[key.id].score for key in keys], dtype=np.float64)
 
 
-def _said(record: Record) -> str:
-    return record.letter or record.outcome.value
-
-
-def _label(run: Run) -> str:
-    return str(run.manifest["model"]["name"])
-
-
 def _answered(run: Run) -> dict[str, Record]:
-    """Records by question. Raises UsageError if a question has no answer, or two."""
-    answers: dict[str, Record] = {}
-    for record in run.records:
-        if not record.outcome.scored:
-            continue
-        if record.question_id in answers:
-            raise DataError(f"{run.path}: question {record.question_id!r} is answered twice")
-        answers[record.question_id] = record
-    asked = {key.id for key in run.questions}
-    if missing := len(asked - answers.keys()):
+    """Records by question. Raises UsageError if a question has no answer."""
+    answers = {record.question_id: record for record in run.records if record.outcome.scored}
+    if missing := len(run.questions) - len(answers):
         raise UsageError(
-            f"{run.path} is incomplete: {missing} of {len(asked)} questions have no answer; "
-            "repeat its command first"
+            f"{run.path} is incomplete: {missing} of {len(run.questions)} questions have no "
+            "answer; repeat its command first"
         )
-    if extra := answers.keys() - asked:
-        raise DataError(f"{run.path}: record of {min(extra)!r}, which is no question of the run")
     return answers
-
-
-def _same_benchmark(first: Run, second: Run) -> None:
-    check_manifest(first)
-    check_manifest(second)
-    one, two = first.manifest["benchmark"], second.manifest["benchmark"]
-    for key in ("name", "split", "revision"):
-        if one.get(key) != two.get(key):
-            raise UsageError(
-                f"the runs are on different questions: benchmark {key} {one.get(key)!r} in "
-                f"{first.path}, {two.get(key)!r} in {second.path}"
-            )
-
-
-def _same_questions(first: Run, second: Run) -> None:
-    one, two = {key.id for key in first.questions}, {key.id for key in second.questions}
-    if one != two:
-        raise UsageError(
-            f"the runs are on different questions: {len(one - two)} only in {first.path}, "
-            f"{len(two - one)} only in {second.path} (were they made with another --limit?)"
-        )
-
-
-def _settings_notes(first: Run, second: Run) -> tuple[str, ...]:
-    notes = []
-    for key, word in (("prompt", "prompt"), ("sampling", "sampling"), ("seed", "seed")):
-        if first.manifest.get(key) != second.manifest.get(key):
-            notes.append(f"The runs differ in {word}.")
-    return tuple(notes)

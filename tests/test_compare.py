@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,9 @@ from scalevqa_eval.compare import (
     gap_meaning,
     rank_runs,
 )
-from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.run.store import open_run
+from scalevqa_eval.conditions import permutation
+from scalevqa_eval.errors import UsageError
+from scalevqa_eval.run.store import QuestionKey
 
 
 def scores(n: int, share: float, seed: int) -> list[int | str]:
@@ -80,16 +83,60 @@ def test_other_questions_conditions_and_holes_are_refused(tmp_path: Path) -> Non
         compare_runs(write_run(tmp_path / "e", [1, "", ""]), first)
 
 
-def test_damaged_runs_are_refused(tmp_path: Path) -> None:
-    first = write_run(tmp_path / "a", [1, 0, 1])
-    path = write_run(tmp_path / "b", [1, 0, 1]).path
-    records = (path / "records.jsonl").read_text()
-    (path / "records.jsonl").write_text(records + records.splitlines(keepends=True)[0])
-    with pytest.raises(DataError, match="answered twice"):
-        compare_runs(first, open_run(path))
-    (path / "manifest.json").write_text('{"benchmark": 3}')
-    with pytest.raises(DataError, match="no manifest of a run"):
-        compare_runs(first, open_run(path))
+def corrected(asked: Sequence[QuestionKey]) -> list[QuestionKey]:
+    """The same questions after a card was corrected: another letter is right."""
+    return [replace(key, answer="BCDA"["ABCD".index(key.answer)]) for key in asked]
+
+
+def permuted(asked: Sequence[QuestionKey], index: int = 1, seed: int = 0) -> list[QuestionKey]:
+    """What `permuted-options-<index>` makes of them."""
+    orders = [permutation(4, index, seed, key.id) for key in asked]
+    return [
+        replace(key, answer="ABCD"[order.index("ABCD".index(key.answer))])
+        for key, order in zip(asked, orders, strict=True)
+    ]
+
+
+def test_a_corrected_answer_key_is_not_compared(tmp_path: Path) -> None:
+    asked = keys(12)
+    first = write_run(tmp_path / "a", [1] * 12, questions=asked)
+    other = write_run(tmp_path / "b", [1] * 12, questions=corrected(asked))
+    with pytest.raises(UsageError, match=r"12 have another right answer.*corrected"):
+        compare_runs(first, other)
+    with pytest.raises(UsageError, match="another right answer"):
+        rank_runs([first, other])
+    for name, shown in (("no-images", asked), ("permuted-options-1", permuted(asked))):
+        same = write_run(tmp_path / name, [1] * 12, questions=shown, condition=name)
+        assert condition_gap(first, same).overall.difference == 0
+        moved = permuted(corrected(asked)) if "permuted" in name else corrected(asked)
+        wrong = write_run(tmp_path / f"x{name}", [1] * 12, questions=moved, condition=name)
+        with pytest.raises(UsageError, match="another right answer"):
+            condition_gap(first, wrong)
+    moved_slide = [replace(asked[0], slide="other"), *asked[1:]]
+    with pytest.raises(UsageError, match="1 have another right answer, dimension or slide"):
+        compare_runs(first, write_run(tmp_path / "c", [1] * 12, questions=moved_slide))
+
+
+def test_other_texts_under_equal_ids_are_not_compared(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a", [1, 0], questions_digest="1" * 64)
+    with pytest.raises(UsageError, match="other texts, options or images"):
+        compare_runs(first, write_run(tmp_path / "b", [1, 0], questions_digest="2" * 64))
+    seeded = write_run(tmp_path / "c", [1, 0], questions_digest="2" * 64, seed=1)
+    assert compare_runs(first, seeded).notes == ("The runs differ in seed.",)
+
+
+def test_conditions_of_others_need_equal_cards(tmp_path: Path) -> None:
+    """They may move options about, which nobody but they can undo."""
+    asked = keys(8)
+    full = write_run(tmp_path / "a", [1] * 8, questions=asked)
+    moved = write_run(tmp_path / "b", [1] * 8, questions=corrected(asked), condition="upside-down")
+    assert condition_gap(full, moved).overall.n == 8
+    card = {"card": "1" * 64}
+    other = write_run(
+        tmp_path / "c", [1] * 8, questions=asked, condition="upside-down", benchmark=card
+    )
+    with pytest.raises(UsageError, match="different cards"):
+        condition_gap(full, other)
 
 
 def test_other_prompts_are_noted(tmp_path: Path) -> None:
@@ -150,6 +197,19 @@ def test_command_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compare", "--condition-gap", str(tmp_path / "gap")])
     assert done.exit_code == 0, done.output
     assert "visual gain" in done.output
+
+
+def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:
+    names = ("all questions", "[/]\x1b]52;c;aGk=\x07\u202e[bold]")
+    asked = keys(40, dimensions=names)
+    paths = [
+        str(write_run(tmp_path / str(i), scores(40, 0.5, i), questions=asked).path) for i in (1, 2)
+    ]
+    done = CliRunner().invoke(app, ["compare", *paths])
+    assert done.exit_code == 0, done.output
+    assert not set("\x1b\x07\u202e") & set(done.output)
+    assert "[/]" in done.output
+    assert done.output.count('"all questions"') == 1
 
 
 def test_too_few_slides_see_no_difference(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from scalevqa_eval import __version__
 from scalevqa_eval.errors import ScaleVQAError, UsageError
+from scalevqa_eval.pages.terminal import say
 
 # A module here has a function `register(app)`, which adds its commands or its sub-application.
 COMMANDS: tuple[str, ...] = (
@@ -34,7 +35,7 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"scalevqa {__version__}")
+        say(f"scalevqa {__version__}")
         raise typer.Exit
 
 
@@ -61,16 +62,16 @@ def main() -> None:
     except ScaleVQAError as error:
         if debug:
             raise
-        typer.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         raise SystemExit(130) from None
     except Exception as error:
         if debug:
             raise
         kind = type(error).__name__
-        typer.echo(f"Error: {kind}: {error}\n(add --debug for the traceback)", err=True)
+        say(f"Error: {kind}: {error}\n(add --debug for the traceback)", err=True)
         raise SystemExit(1) from None

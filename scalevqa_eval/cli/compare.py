@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scalevqa_eval.errors import UsageError
+from scalevqa_eval.pages.terminal import console, say
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +44,6 @@ def compare(
     """
     import json
 
-    from rich.console import Console
-
     from scalevqa_eval.cli.comparison_tables import changes_table, comparison_table, ranks_table
     from scalevqa_eval.compare import compare_runs, condition_gaps, find_runs, rank_runs
     from scalevqa_eval.run.store import open_run
@@ -61,17 +60,17 @@ def compare(
         if len(opened) > 2:
             ranks = rank_runs(opened, seed=seed)
 
-    console = Console(highlight=False)
+    terminal = console()
     for comparison in comparisons:
-        console.print(comparison_table(comparison))
+        terminal.print(comparison_table(comparison))
         if changed and comparison.changes:
-            console.print(changes_table(comparison, changed))
+            terminal.print(changes_table(comparison, changed))
             if len(comparison.changes) > changed:
-                console.print(f"... {len(comparison.changes)} in all (--json FILE has them)")
-        console.print()
+                say(f"... {len(comparison.changes)} in all (--json FILE has them)")
+        say()
     names = [f"{run.manifest['model']['name']}  {run.path}" for run in opened]
     if ranks:
-        console.print(ranks_table(names, ranks))
+        terminal.print(ranks_table(names, ranks))
     if json_file is not None:
         from dataclasses import asdict
 

@@ -6,47 +6,55 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from scalevqa_eval.cli.run_table import shown
 from scalevqa_eval.compare import Comparison, Row
+from scalevqa_eval.pages import one_line
 from scalevqa_eval.statistics import Rank
 
+_LEGEND = (
+    "swap p: permutation of whole slides; BH p: adjusted over dimensions; sees: the",
+    "smallest difference (points) that swapping finds at 5 % with 80 % power.",
+)
 
-def comparison_table(comparison: Comparison) -> Table:
-    """k/n of both, the difference in points with its interval, p-values and power."""
-    title = f"A = {comparison.first}\nB = {comparison.second}"
-    if comparison.meaning:
-        title += f"\nA - B: {comparison.meaning}"
-    table = Table(
-        title="\n".join(shown(line) for line in title.split("\n")),
-        caption="\n".join(shown(line) for line in _notes(comparison)),
+
+def _table(*, title: Sequence[str] = (), notes: Sequence[str] = (), padding: int = 0) -> Table:
+    return Table(
+        title="\n".join(map(one_line, title)) or None,
+        caption="\n".join(map(one_line, notes)) or None,
         title_justify="left",
         caption_justify="left",
         title_style="bold",
         caption_style="",
         box=None,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, 1, 0, padding),
         width=79,
     )
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """k/n of both, the difference in points with its interval, p-values and power."""
+    title = [f"A = {comparison.first}", f"B = {comparison.second}"]
+    title += [f"A - B: {comparison.meaning}"] if comparison.meaning else []
+    table = _table(title=title, notes=_notes(comparison))
     table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
     for name in ("A", "B", "A - B, points", "McNemar", "swap p", "BH p", "sees"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in (*comparison.rows, comparison.overall):
-        table.add_row(*_cells(row))
+    for row in comparison.rows:
+        # A dimension that is called like our own row is told apart.
+        same = one_line(row.name) == comparison.overall.name
+        table.add_row(f'"{row.name}"' if same else one_line(row.name), *_cells(row))
+    table.add_row(comparison.overall.name, *_cells(comparison.overall))
     return table
 
 
 def _cells(row: Row) -> list[str]:
-    points = f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
-    adjusted = "" if row.adjusted is None else p_text(row.adjusted)
     return [
-        shown(row.name),
         f"{row.first}/{row.n}",
         f"{row.second}/{row.n}",
-        points,
+        f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]",
         p_text(row.mcnemar),
         p_text(row.permutation),
-        adjusted,
+        "" if row.adjusted is None else p_text(row.adjusted),
         "–" if row.detectable is None else f"{100 * row.detectable:.1f}",
     ]
 
@@ -56,8 +64,7 @@ def _notes(comparison: Comparison) -> list[str]:
     lines = [
         f"{overall.only_first} questions right in A alone, {overall.only_second} in B alone. "
         f"Intervals: {overall.method}.",
-        "swap p: permutation of whole slides; BH p: adjusted over dimensions; sees: the",
-        "smallest difference (points) that swapping finds at 5 % with 80 % power.",
+        *_LEGEND,
     ]
     if any(row.detectable is None for row in (*comparison.rows, overall)):
         lines.append("–: with fewer than six slides no swap p can be below 5 %.")
@@ -68,31 +75,25 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def changes_table(comparison: Comparison, limit: int) -> Table:
     """The first `limit` questions whose score changed."""
-    table = Table(box=None, pad_edge=False, width=79)
+    table = _table(padding=1)
     table.add_column("changed", ratio=1, no_wrap=True, overflow="ellipsis")
     for name in ("dimension", "A", "B", "right in"):
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=22)
     for change in comparison.changes[:limit]:
         right = "A" if change.right_in == "first" else "B"
-        table.add_row(
-            *(
-                shown(t)
-                for t in (change.question_id, change.dimension, change.first, change.second)
-            ),
-            right,
-        )
+        texts = (change.question_id, change.dimension, change.first, change.second, right)
+        table.add_row(*map(one_line, texts))
     return table
 
 
 def ranks_table(names: Sequence[str], ranks: Sequence[Rank]) -> Table:
     """Runs in order of rank, with rank intervals."""
-    table = Table(box=None, pad_edge=False, width=79, caption_justify="left", caption_style="")
-    table.caption = f"Rank intervals: {ranks[0].method}."
+    table = _table(notes=[f"Rank intervals: {ranks[0].method}."], padding=1)
     table.add_column("rank", justify="right")
     table.add_column("95 %", justify="right")
     table.add_column("run", ratio=1, no_wrap=True, overflow="ellipsis")
     for rank, name in sorted(zip(ranks, names, strict=True), key=lambda pair: pair[0].rank):
-        table.add_row(str(rank.rank), f"{rank.low}-{rank.high}", shown(name))
+        table.add_row(str(rank.rank), f"{rank.low}-{rank.high}", one_line(name))
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from scalevqa_eval.errors import UsageError
+from scalevqa_eval.pages.terminal import say
 
 _DIRECTORY = typer.Option(
     help="Directory of boards.  [default: ./leaderboards, else those of the package]"
@@ -41,17 +42,14 @@ def build(
     ] = None,
 ) -> None:
     """Make Markdown, HTML, CSV, JSON and hub metadata from the boards alone."""
-    from scalevqa_eval.leaderboard.build import build as make
-    from scalevqa_eval.leaderboard.build import write
-    from scalevqa_eval.leaderboard.loading import load_boards
+    from scalevqa_eval import leaderboard
 
     place = boards_directory(directory)
-    paths = write(make(place), output or place)
-    for path in paths:
-        typer.echo(f"{path}")
-    for board in load_boards(place):
+    for path in leaderboard.write(leaderboard.build(place), output or place):
+        say(path)
+    for board in leaderboard.load_boards(place):
         if board.hub is None:
-            typer.echo(
+            say(
                 f"{board.benchmark}: no .eval_results, for its hub dataset is not known "
                 "(`hub: {dataset: OWNER/NAME}` in its board)"
             )
@@ -61,7 +59,8 @@ def add(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     directory: Annotated[Path | None, _DIRECTORY] = None,
     state: Annotated[
-        str, typer.Option(help="ours, or reproduced: a published result run again.")
+        Literal["ours", "reproduced"],
+        typer.Option(help="ours, or reproduced: a published result run again."),
     ] = "ours",
     name: Annotated[str, typer.Option(help="Model name shown, by default engine/model.")] = "",
     revision: Annotated[str, typer.Option(help="Model revision, such as a commit.")] = "",
@@ -76,37 +75,23 @@ def add(
     ] = 0.02,
 ) -> None:
     """Enter a run, if it is complete, whole and of the board's questions and prompt."""
-    from scalevqa_eval.leaderboard.add import add_run
+    from scalevqa_eval import leaderboard
     from scalevqa_eval.run.store import open_run
 
-    states: dict[str, Literal["ours", "reproduced"]] = {"ours": "ours", "reproduced": "reproduced"}
-    if state not in states:
-        raise UsageError(f"--state is ours or reproduced, not {state!r}")
-    added = add_run(
-        open_run(run),
-        boards_directory(directory),
-        state=states[state],
-        name=name,
-        revision=revision,
-        notes=tuple(note or ()),
-        source_url=url,
-        limit=max_unreadable,
-    )
-    name = "".join(c if c.isprintable() else "?" for c in added.model)
-    typer.echo(f"{name}: {added.correct}/{added.n} entered in {added.board}")
-    typer.echo(f"answers kept in {added.answers}")
-    typer.echo("Now: scalevqa leaderboard build")
+    details = leaderboard.Details(state, name, revision, tuple(note or ()), url, max_unreadable)
+    added = leaderboard.add_run(open_run(run), boards_directory(directory), details)
+    say(f"{added.model}: {added.correct}/{added.n} entered in {added.board}")
+    say(f"answers kept in {added.answers}")
+    say("Now: scalevqa leaderboard build")
 
 
 def check(directory: Annotated[Path | None, _DIRECTORY] = None) -> None:
     """Recompute every entry that has answers; fail on a difference of one question."""
-    from scalevqa_eval.leaderboard.build import check as recompute
+    from scalevqa_eval import leaderboard
 
-    entries, recomputed, problems = recompute(boards_directory(directory))
+    entries, recomputed, problems = leaderboard.check(boards_directory(directory))
     for problem in problems:
-        typer.echo(f"FAILED {problem}", err=True)
-    typer.echo(
-        f"{entries} entries, {recomputed} recomputed from their answers, {len(problems)} problems"
-    )
+        say(f"FAILED {problem}", err=True)
+    say(f"{entries} entries, {recomputed} recomputed from their answers, {len(problems)} problems")
     if problems:
         raise typer.Exit(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from scalevqa_eval.pages.terminal import console
+
 # engine → (module it needs, extra that brings it, environment variables of which one is its key)
 _NEEDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "openai": ("openai", "", ("OPENAI_API_KEY",)),
@@ -23,7 +25,6 @@ def register(app: typer.Typer) -> None:
 
 def list_() -> None:
     """List the engines, and whether each can be used here."""
-    from rich.console import Console
     from rich.table import Table
 
     from scalevqa_eval.models import engine_names
@@ -37,7 +38,7 @@ def list_() -> None:
                 table.add_row(f"baseline/{name}", "yes")
         else:
             table.add_row(f"{engine}/MODEL", _state(engine))
-    Console(highlight=False).print(table, markup=False)
+    console().print(table)
 
 
 def _state(engine: str) -> str:

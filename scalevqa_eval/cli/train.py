@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scalevqa_eval.pages.terminal import say
+
 _OVERRIDES = typer.Argument(help="Settings of verl, key=value, such as trainer.total_epochs=3.")
 _DEVICE = typer.Option(help="gpu, or cpu to try a recipe or to test.")
 _NODES = typer.Option(min=1, help="Nodes of a Ray cluster.  [default: the preset's]")
@@ -93,17 +95,15 @@ def prepare(
         dropped=drop_sentences,
         seed=seed,
     )
-    about = work.prepare(
-        train, val, output, load_style(prompt or train.prompt), choices, typer.echo
-    )
+    about = work.prepare(train, val, output, load_style(prompt or train.prompt), choices, say)
     if model is not None:
         from scalevqa_train.token_lengths import check_with_verl
 
-        about = check_with_verl(output, about, model, max_prompt_length, typer.echo)
+        about = check_with_verl(output, about, model, max_prompt_length, say)
         work.write_about(output, about)
     else:
-        typer.echo("Prompt lengths are unknown: add --model to check them with verl.")
-    typer.echo(f"Next: scalevqa train grpo --model MODEL --data {output} --output RUN")
+        say("Prompt lengths are unknown: add --model to check them with verl.")
+    say(f"Next: scalevqa train grpo --model MODEL --data {output} --output RUN")
 
 
 def grpo(
@@ -138,15 +138,15 @@ def grpo(
         resume=resume,
         overrides=tuple(overrides or ()),
     )
-    plan = work.plan(request, typer.echo)
+    plan = work.plan(request, say)
     if dry_run:
         for key, value, source in work.settings_table(plan):
-            typer.echo(f"{key}={value}    # {source}")
-        typer.echo(f"{plan.steps} steps; nothing was started")
+            say(f"{key}={value}    # {source}")
+        say(f"{plan.steps} steps; nothing was started")
         return
-    typer.echo(f"{plan.preset.title}; reward {plan.reward}; {plan.steps} steps")
-    checkpoint = work.train(plan, typer.echo)
-    typer.echo(f"Next: scalevqa train merge {checkpoint} --output MODEL")
+    say(f"{plan.preset.title}; reward {plan.reward}; {plan.steps} steps")
+    checkpoint = work.train(plan, say)
+    say(f"Next: scalevqa train merge {checkpoint} --output MODEL")
 
 
 def sft(
@@ -172,12 +172,12 @@ def sft(
     plan = work.plan(request)
     if dry_run:
         for setting in plan.settings:
-            typer.echo(f"{setting.override}    # {setting.source}")
-        typer.echo(f"{plan.steps} steps; nothing was started")
+            say(f"{setting.override}    # {setting.source}")
+        say(f"{plan.steps} steps; nothing was started")
         return
-    typer.echo(f"{plan.preset.title}; {plan.steps} steps")
-    checkpoint = work.train(plan, typer.echo)
-    typer.echo(f"Next: scalevqa train merge {checkpoint} --output MODEL")
+    say(f"{plan.preset.title}; {plan.steps} steps")
+    checkpoint = work.train(plan, say)
+    say(f"Next: scalevqa train merge {checkpoint} --output MODEL")
 
 
 def merge(
@@ -190,8 +190,8 @@ def merge(
     """Write a checkpoint as a Hugging Face model directory with a model card."""
     from scalevqa_train import merge as work
 
-    directory = work.merge(checkpoint, output, tuple(evaluation or ()), typer.echo)
-    typer.echo(f"Next: scalevqa run --model hf/{directory} --benchmark B")
+    directory = work.merge(checkpoint, output, tuple(evaluation or ()), say)
+    say(f"Next: scalevqa run --model hf/{directory} --benchmark B")
 
 
 def curve(
@@ -204,4 +204,4 @@ def curve(
     from scalevqa_train import curve as work
 
     for path in work.draw_run(run, output or run):
-        typer.echo(path)
+        say(path)

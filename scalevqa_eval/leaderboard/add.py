@@ -9,18 +9,33 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import ValidationError
 
-from scalevqa_eval.compare import check_manifest
+from scalevqa_eval.compare import original_letter
+from scalevqa_eval.data import list_cards, load_card
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.leaderboard.answers import to_lines
-from scalevqa_eval.leaderboard.entries import FULL, Board, slug
-from scalevqa_eval.leaderboard.loading import load_board, make_board
+from scalevqa_eval.leaderboard.board import FULL, Board, parse_board, slug
+from scalevqa_eval.leaderboard.build import pages
+from scalevqa_eval.leaderboard.standing import Answer, work_out
 from scalevqa_eval.run.store import MANIFEST, Run
+from scalevqa_eval.run.writing import write_atomically
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Outcome
 
 UNREADABLE_LIMIT = 0.02
 """The largest share of unparsed, and of truncated, replies that an entry may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the person who enters a run says about it; `name` replaces the model's."""
+
+    state: Literal["reproduced", "ours"] = "ours"
+    name: str = ""
+    revision: str = ""
+    notes: tuple[str, ...] = ()
+    url: str = ""
+    limit: float = UNREADABLE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +49,36 @@ class Added:
     correct: int
 
 
-def add_run(
-    run: Run,
-    directory: Path,
-    *,
-    state: Literal["reproduced", "ours"] = "ours",
-    name: str = "",
-    revision: str = "",
-    notes: tuple[str, ...] = (),
-    source_url: str = "",
-    limit: float = UNREADABLE_LIMIT,
-) -> Added:
+def add_run(run: Run, directory: Path, details: Details = Details()) -> Added:
     """Enter a run into the board of its benchmark; a new board is begun from the card.
 
     Raises UsageError or DataError, with the reason, for a run with errors or open questions,
-    without a manifest, of another revision or split, with other counts than the board's or the
-    card's, with too many unparsed or truncated replies, with another prompt than the board's
-    and no note about it, or that is entered already.
+    without a manifest, of other questions, right answers, revision or split than the board's,
+    with other counts than the board's or the card's, with too many unparsed or truncated
+    replies, with another prompt than the board's and no note about it, that is entered already,
+    or of which no page could be built. Then nothing is written.
     """
-    check_manifest(run)
-    summary = _recomputed(run, limit)
+    summary = _recomputed(run, details.limit)
     path = directory / f"{run.manifest['benchmark']['name']}.yaml"
     text, board = _board(path, run, summary)
-    _fits(board, run, summary)
-    if _changed_prompt(board, run.manifest) and not notes:
+    _check_fits(board, run, summary)
+    notes = list(details.notes)
+    used, expected = run.manifest["prompt"], board.prompt
+    if expected is not None and used.get("sha256") != expected.sha256 and not notes:
         raise UsageError(
-            f"{run.path} used the prompt {_prompt(run.manifest['prompt'])!r}, this board's is "
-            f"{_prompt(board.prompt.model_dump() if board.prompt else {})!r}: say why with --note"
+            f"{run.path} used the prompt {_prompt(used)!r}, this board's is "
+            f"{_prompt(expected.model_dump())!r}: say why with --note"
         )
     if summary["measure"] != "accuracy":
-        notes = (*notes, f"Open questions: right means {summary['measure']}.")
-    entry, lines = _entry(run, summary, state, name, revision, notes, source_url)
-    block = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=96)
-    indented = "".join(f"  {line}\n" for line in block.splitlines())
+        notes.append(f"Open questions: right means {summary['measure']}.")
+    lines = _answer_lines(run)
+    entry = _entry(run, summary, details, notes, lines)
     answers = directory / entry["answers"]
     if answers.exists():
         raise UsageError(f"{run.path} is entered already: {answers} is there")
-    _write_checked(path, text + indented, answers, lines)
+    block = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=96)
+    text += "".join(f"  {line}\n" for line in block.splitlines())
+    _write_checked(path, text, answers, lines)
     return Added(path, answers, entry["model"], summary["n"], summary["correct"])
 
 
@@ -93,14 +101,6 @@ def _recomputed(run: Run, limit: float) -> dict[str, Any]:
             f"{run.path}: summary.json says {told} correct, the records give "
             f"{summary['correct']} (was a file changed by hand?)"
         )
-    keys = {key.id: key for key in run.questions}
-    for record in run.records:
-        answer = keys[record.question_id].answer
-        if answer and (record.letter == answer) != (record.outcome is Outcome.CORRECT):
-            raise DataError(
-                f"{run.path}: question {record.question_id!r} is {record.outcome.value}, but "
-                f"{record.letter!r} was given and {answer!r} is right"
-            )
     for outcome in (Outcome.UNPARSED, Outcome.TRUNCATED):
         count = summary["outcomes"][outcome.value]
         if count > limit * summary["n"]:
@@ -114,52 +114,39 @@ def _recomputed(run: Run, limit: float) -> dict[str, Any]:
 def _board(path: Path, run: Run, summary: Mapping[str, Any]) -> tuple[str, Board]:
     """The board's text and content; for a benchmark without a board, a new one from its card."""
     if path.is_file():
-        board = load_board(path)
-        text = path.read_text("utf-8")
-        if not text.endswith("\n"):
-            text += "\n"
-        if board.entries and not text.rstrip().rpartition("\nentries:")[1]:
+        text = path.read_text("utf-8").rstrip("\n") + "\n"
+        board = parse_board(text, path)
+        if board.entries and not text.rpartition("\nentries:")[1]:
             raise DataError(f"{path}: `entries:` must be the last part, in block style")
         return text.replace("\nentries: []\n", "\nentries:\n"), board
-    benchmark = run.manifest["benchmark"]
-    counts = {name: row["n"] for name, row in summary["by_dimension"].items()}
-    counts = _card_counts(benchmark["name"], benchmark["split"]) or counts
-    head = {
-        "benchmark": benchmark["name"],
-        **_card_title(benchmark["name"]),
-        "split": benchmark["split"],
-        "dimensions": counts,
-    }
+    benchmark, prompt = run.manifest["benchmark"], run.manifest["prompt"]
+    name, split = benchmark["name"], benchmark["split"]
+    head: dict[str, Any] = {"benchmark": name, "title": name}
+    if name in list_cards():
+        card = load_card(name)
+        about = " ".join(card.description.split())
+        head = {"benchmark": name, "title": card.title or name, "description": about}
+    found = {key: row["n"] for key, row in summary["by_dimension"].items()}
+    head |= {"split": split, "dimensions": _card_counts(name, split) or found}
     if summary["chance"]:
         head["chance"] = summary["chance"]["accuracy"]
-    prompt = run.manifest["prompt"]
     if prompt.get("style") and prompt.get("sha256"):
         head["prompt"] = {"style": prompt["style"], "sha256": prompt["sha256"]}
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=96) + "entries:\n"
-    return text, make_board(head, f"{run.path}: no board can be made of it")
+    try:
+        return text, parse_board(text.replace("entries:\n", "entries: []\n"), path)
+    except DataError as error:
+        raise DataError(f"{run.path}: no board can be made of it: {error}") from error
 
 
 def _card_counts(name: str, split: str) -> dict[str, int]:
     """Questions per dimension as the built-in card states them; empty if it does not."""
-    from scalevqa_eval.data import list_cards, load_card
-
-    if name not in list_cards():
-        return {}
-    card = load_card(name)
-    stated = card.splits.get(split)
+    stated = load_card(name).splits.get(split) if name in list_cards() else None
     return dict(stated.dimensions) if stated is not None else {}
 
 
-def _card_title(name: str) -> dict[str, str]:
-    from scalevqa_eval.data import list_cards, load_card
-
-    if name not in list_cards():
-        return {"title": name}
-    card = load_card(name)
-    return {"title": card.title or name, "description": " ".join(card.description.split())}
-
-
-def _fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
+def _check_fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
+    """Raises UsageError unless a run has the split, revision and counts of a board."""
     benchmark = run.manifest["benchmark"]
     if benchmark["split"] != board.split:
         raise UsageError(
@@ -170,11 +157,11 @@ def _fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
             f"{run.path} is on revision {benchmark['revision']!r} of {board.benchmark}, this "
             f"board on {board.asked_revision!r}: they are not the same questions"
         )
-    card = _card_counts(board.benchmark, board.split)
     found = {name: row["n"] for name, row in summary["by_dimension"].items()}
     if unknown := found.keys() - board.dimensions.keys():
         raise UsageError(f"{run.path} has a dimension {min(unknown)!r} that the board has not")
     absent = summary["not_applicable"] if run.condition != FULL else 0
+    card = _card_counts(board.benchmark, board.split)
     for name, wanted in {**board.dimensions, **card}.items():
         n = found.get(name, 0)
         if n > wanted or (n < wanted and not absent):
@@ -189,70 +176,75 @@ def _fits(board: Board, run: Run, summary: Mapping[str, Any]) -> None:
         )
 
 
-def _changed_prompt(board: Board, manifest: Mapping[str, Any]) -> bool:
-    if board.prompt is None:
-        return False
-    return bool(manifest["prompt"].get("sha256") != board.prompt.sha256)
-
-
 def _prompt(prompt: Mapping[str, Any]) -> str:
     """A prompt's style and the beginning of its hash."""
     return f"{prompt.get('style', '')} {str(prompt.get('sha256', ''))[:12]}".strip()
 
 
+def _answer_lines(run: Run) -> str:
+    """The answers file of a run, in the order of its questions."""
+    records = {record.question_id: record for record in run.records}
+    lines = []
+    for key in run.questions:
+        record = records[key.id]
+        try:
+            answer = Answer(
+                id=key.id,
+                dimension=key.dimension,
+                slide=key.slide,
+                answer=original_letter(run, key, key.answer) or "",
+                letter=original_letter(run, key, record.letter),
+                outcome=record.outcome.value,  # type: ignore[arg-type]
+            )
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise DataError(f"{run.path}: {message}") from error
+        lines.append(answer.model_dump_json() + "\n")
+    return "".join(lines)
+
+
 def _entry(
-    run: Run,
-    summary: Mapping[str, Any],
-    state: str,
-    name: str,
-    revision: str,
-    notes: tuple[str, ...],
-    source_url: str,
-) -> tuple[dict[str, Any], str]:
-    manifest = run.manifest
+    run: Run, summary: Mapping[str, Any], details: Details, notes: list[str], lines: str
+) -> dict[str, Any]:
+    manifest, benchmark = run.manifest, run.manifest["benchmark"]
     sha256 = hashlib.sha256((run.path / MANIFEST).read_bytes()).hexdigest()
-    lines = to_lines(run.questions, run.records)
     versions = manifest.get("versions")
     version = versions.get("scalevqa-eval", "") if isinstance(versions, Mapping) else ""
-    model = name or manifest["model"]["name"]
+    model = details.name or manifest["model"]["name"]
     file = slug(f"{slug(model)[:40]}-{slug(run.condition)[:24]}-{sha256[:12]}")
+    source = {"text": "run of this harness", "url": details.url, "manifest": sha256}
     entry: dict[str, Any] = {
         "model": model,
-        "revision": revision,
-        "state": state,
+        "revision": details.revision,
+        "state": details.state,
         "condition": run.condition,
         "prompt": _prompt(manifest["prompt"]),
         "harness": f"scalevqa-eval {version}".strip(),
-        "source": {"text": "run of this harness", "url": source_url, "manifest": sha256},
+        "source": {key: value for key, value in source.items() if value},
         "date": str(manifest.get("started", ""))[:10],
         "results": {
             dimension: {"n": row["n"], "correct": row["correct"]}
             for dimension, row in summary["by_dimension"].items()
         },
-        "notes": list(notes),
-        "benchmark_revision": manifest["benchmark"]["revision"],
-        "answers": f"answers/{run.manifest['benchmark']['name']}/{file}.jsonl",
+        "notes": notes,
+        "benchmark_revision": benchmark["revision"],
+        "questions": manifest.get("questions", ""),
+        "answers": f"answers/{benchmark['name']}/{file}.jsonl",
         "answers_sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }
-    entry["source"] = {key: value for key, value in entry["source"].items() if value}
-    return {key: value for key, value in entry.items() if value}, lines
+    return {key: value for key, value in entry.items() if value}
 
 
 def _write_checked(path: Path, text: str, answers: Path, lines: str) -> None:
-    """Write the answers and the board; if the board is then faulty, neither stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    trial = path.parent / f".{path.stem}.trial" / path.name
-    trial.parent.mkdir(exist_ok=True)
+    """Write the answers and the board, if its pages can be built of them; else neither."""
+    board = parse_board(text, path)
     try:
-        trial.write_text(text, "utf-8")
-        load_board(trial)
         answers.parent.mkdir(parents=True, exist_ok=True)
         answers.write_text(lines, "utf-8")
-        trial.replace(path)
-    except DataError as error:
-        raise DataError(str(error).replace(str(trial), str(path))) from error
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror}") from error
-    finally:
-        trial.unlink(missing_ok=True)
-        trial.parent.rmdir()
+        pages([work_out(board, path.parent)])
+        write_atomically(path, [text.encode()])
+    except BaseException as error:
+        answers.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{answers} could not be written: {error.strerror}") from error
+        raise

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.leaderboard.exports import to_csv, to_eval_results, to_json
-from scalevqa_eval.leaderboard.loading import load_boards
+from scalevqa_eval.leaderboard.board import Board, load_boards
 from scalevqa_eval.leaderboard.page import to_html
-from scalevqa_eval.leaderboard.standing import Standing, checked_answers, work_out
-from scalevqa_eval.leaderboard.tables import to_markdown
+from scalevqa_eval.leaderboard.standing import Standing, read_answers, work_out
+from scalevqa_eval.leaderboard.tables import to_csv, to_eval_results, to_json, to_markdown
 
 EVAL_RESULTS = "eval_results"
 
@@ -20,7 +19,11 @@ def build(directory: Path) -> dict[str, str]:
 
     Raises DataError for a faulty board or answers that contradict it.
     """
-    standings = [work_out(board, directory) for board in load_boards(directory)]
+    return pages([work_out(board, directory) for board in load_boards(directory)])
+
+
+def pages(standings: list[Standing]) -> dict[str, str]:
+    """Relative file name → text."""
     files: dict[str, str] = {}
     for standing in standings:
         name = standing.board.benchmark
@@ -29,8 +32,7 @@ def build(directory: Path) -> dict[str, str]:
         files[f"{name}.json"] = to_json(standing)
         for file, text in to_eval_results(standing).items():
             files[f"{EVAL_RESULTS}/{name}/{file}"] = text
-    standings.sort(key=_prominence)
-    files["index.html"] = to_html(standings)
+    files["index.html"] = to_html(sorted(standings, key=_prominence))
     return files
 
 
@@ -42,15 +44,13 @@ def _prominence(standing: Standing) -> tuple[int, str]:
 
 def write(files: Mapping[str, str], output: Path) -> list[Path]:
     """Write pages below `output`, with line feeds on every system. Returns the paths."""
-    paths = []
-    for name, text in sorted(files.items()):
-        path = output / name
+    paths = [output / name for name in sorted(files)]
+    for path, text in zip(paths, (files[name] for name in sorted(files)), strict=True):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
         except OSError as error:
             raise DataError(f"{path} could not be written: {error.strerror}") from error
-        paths.append(path)
     return paths
 
 
@@ -61,35 +61,38 @@ def check(directory: Path) -> tuple[int, int, list[str]]:
     (one question of difference is one, a file left behind by an entry another). Raises DataError
     if a board cannot be read at all.
     """
-    entries = recomputed = 0
+    boards = load_boards(directory)
+    entries = [(board, entry) for board in boards for entry in board.entries]
+    answered = [(board, entry) for board, entry in entries if entry.answers]
     problems: list[str] = []
-    for board in load_boards(directory):
-        for entry in board.entries:
-            entries += 1
-            if entry.answers is None:
-                continue
-            try:
-                checked_answers(entry, directory)
-            except DataError as error:
-                problems.append(f"{board.benchmark}: {error}")
-            recomputed += 1
-    if problems:
-        return entries, recomputed, problems
-    files = build(directory)
-    pages = {path for path in (directory / EVAL_RESULTS).rglob("*") if path.is_file()}
-    kept = {path for path in (directory / "answers").rglob("*") if path.is_file()}
-    entered = {
-        directory / entry.answers
-        for board in load_boards(directory)
-        for entry in board.entries
-        if entry.answers
-    }
-    for path in sorted((pages - {directory / name for name in files}) | (kept - entered)):
-        problems.append(f"{path.relative_to(directory)} belongs to no entry: remove it")
+    for board, entry in answered:
+        try:
+            read_answers(entry, directory)
+        except DataError as error:
+            problems.append(f"{board.benchmark}: {error}")
+    if not problems:
+        problems = _differences(boards, directory)
+    return len(entries), len(answered), problems
+
+
+def _differences(boards: list[Board], directory: Path) -> list[str]:
+    """How the files of a directory differ from what its boards give."""
+    try:
+        files = pages([work_out(board, directory) for board in boards])
+    except DataError as error:
+        return [str(error)]
+    wanted = {directory / name for name in files}
+    wanted |= {directory / e.answers for board in boards for e in board.entries if e.answers}
+    there = (p for name in (EVAL_RESULTS, "answers") for p in (directory / name).rglob("*"))
+    problems = [
+        f"{path.relative_to(directory)} belongs to no entry: remove it"
+        for path in sorted(there)
+        if path.is_file() and path not in wanted
+    ]
     for name, text in files.items():
         path = directory / name
         if not path.is_file():
             problems.append(f"{name} is missing: run scalevqa leaderboard build")
         elif path.read_bytes() != text.encode():
             problems.append(f"{name} is not what the data give: run scalevqa leaderboard build")
-    return entries, recomputed, problems
+    return problems

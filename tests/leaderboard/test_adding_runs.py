@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from run_files import keys, write_run
 from typer.testing import CliRunner
 
 from scalevqa_eval.cli import app
+from scalevqa_eval.conditions import permutation
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.leaderboard.add import add_run
-from scalevqa_eval.leaderboard.build import build, check, write
-from scalevqa_eval.leaderboard.loading import load_board
+from scalevqa_eval.leaderboard import Details, add_run, build, check, write
+from scalevqa_eval.leaderboard.board import load_board
 from scalevqa_eval.leaderboard.standing import work_out
 from scalevqa_eval.run.store import open_run
 
@@ -31,7 +32,7 @@ def boards(tmp_path: Path) -> Path:
 
 
 def test_a_run_makes_a_board_that_checks(tmp_path: Path, boards: Path) -> None:
-    added = add_run(write_run(tmp_path / "run", GOOD), boards, notes=("a note",))
+    added = add_run(write_run(tmp_path / "run", GOOD), boards, Details(notes=("a note",)))
     assert (added.correct, added.n) == (45, 60)
     board = load_board(boards / "small.yaml")
     (entry,) = board.entries
@@ -124,7 +125,7 @@ def test_other_questions_and_prompts_are_refused(
 def test_a_changed_prompt_needs_a_note(tmp_path: Path, boards: Path) -> None:
     add_run(write_run(tmp_path / "first", GOOD), boards)
     other = write_run(tmp_path / "run", GOOD, prompt={"style": "mine", "sha256": "7" * 64})
-    add_run(other, boards, notes=("letters only, for speed",))
+    add_run(other, boards, Details(notes=("letters only, for speed",)))
     assert load_board(boards / "small.yaml").entries[1].notes == ("letters only, for speed",)
 
 
@@ -205,6 +206,51 @@ def test_command_line(tmp_path: Path, boards: Path) -> None:
     assert "'=M" in (boards / "small.csv").read_text()
     done = CliRunner().invoke(app, ["leaderboard", "add", str(run.path), "--state", "best"])
     assert done.exit_code != 0
+
+
+def test_other_right_answers_and_texts_are_refused(tmp_path: Path, boards: Path) -> None:
+    asked = keys(60)
+    add_run(write_run(tmp_path / "first", GOOD, model="test/first", questions=asked), boards)
+    before = {path: path.read_bytes() for path in boards.rglob("*") if path.is_file()}
+    moved = [replace(key, answer="BCDA"["ABCD".index(key.answer)]) for key in asked]
+    with pytest.raises(DataError, match=r"question 'q0' is .* not the same questions"):
+        add_run(write_run(tmp_path / "moved", GOOD, questions=moved), boards)
+    blind = write_run(tmp_path / "blind", GOOD, questions=moved, condition="no-images")
+    with pytest.raises(DataError, match="not the same questions"):
+        add_run(blind, boards)
+    with pytest.raises(DataError, match="questions or right answers differ"):
+        add_run(write_run(tmp_path / "texts", GOOD, questions_digest="9" * 64), boards)
+    assert {path: path.read_bytes() for path in boards.rglob("*") if path.is_file()} == before
+
+
+def test_letters_of_permuted_options_are_kept_as_they_were(tmp_path: Path, boards: Path) -> None:
+    asked = keys(60)
+    name = "permuted-options-1"
+    orders = [permutation(4, 1, 0, key.id) for key in asked]
+    moved = [
+        replace(key, answer="ABCD"[order.index("ABCD".index(key.answer))])
+        for key, order in zip(asked, orders, strict=True)
+    ]
+    add_run(write_run(tmp_path / "full", GOOD, questions=asked), boards)
+    added = add_run(write_run(tmp_path / "moved", GOOD, questions=moved, condition=name), boards)
+    rows = [json.loads(line) for line in added.answers.read_text().splitlines()]
+    assert [row["answer"] for row in rows] == [key.answer for key in asked]
+
+
+def test_what_no_page_can_be_built_of_is_not_entered(tmp_path: Path, boards: Path) -> None:
+    """`add` entered such runs, and `build` refused the board ever after."""
+    nameless = write_run(tmp_path / "nameless", GOOD, started="some day")
+    with pytest.raises(DataError, match="date"):
+        add_run(nameless, boards)
+    cyrillic = write_run(
+        tmp_path / "cyrillic", GOOD, model="hf/\u043c\u043e\u0434\u0435\u043b\u044c"
+    )
+    with pytest.raises(DataError, match="another character"):
+        add_run(cyrillic, boards)
+    ours = write_run(tmp_path / "ours", GOOD, questions=keys(60, dimensions=("overall", "b")))
+    with pytest.raises(DataError, match="cannot be a dimension's name"):
+        add_run(ours, boards)
+    assert list(boards.rglob("*.*")) == []
 
 
 def test_refusals_are_one_line_and_name_both_prompts(tmp_path: Path, boards: Path) -> None:

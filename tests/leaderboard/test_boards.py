@@ -16,14 +16,12 @@ from hypothesis import strategies as st
 
 from scalevqa_eval.data import load_card
 from scalevqa_eval.errors import DataError
+from scalevqa_eval.leaderboard.board import Board, Entry, load_board, load_boards
 from scalevqa_eval.leaderboard.build import build, check
-from scalevqa_eval.leaderboard.entries import Board, Entry
-from scalevqa_eval.leaderboard.exports import to_csv, to_eval_results, to_json
-from scalevqa_eval.leaderboard.loading import load_board, load_boards
 from scalevqa_eval.leaderboard.page import to_html
 from scalevqa_eval.leaderboard.standing import work_out
-from scalevqa_eval.leaderboard.tables import markdown_text, to_markdown
-from scalevqa_eval.pages import csv_text
+from scalevqa_eval.leaderboard.tables import to_csv, to_eval_results, to_json, to_markdown
+from scalevqa_eval.pages import csv_text, markdown_text
 from scalevqa_eval.paths import data_directory
 from scalevqa_eval.prompts import load_style
 
@@ -161,6 +159,9 @@ def test_faulty_boards_are_refused_in_one_line(
         "benchmark: [",
         "benchmark: bench\nbenchmark: bench",
         "a: &x [1]\nb: *x",
+        "a: {<<: {b: 1}}",
+        "? [1]\n: 2",
+        "1: 2",
         "!!python/object/apply:os.system [ls]",
         "\x00",
         "[" * 3000,
@@ -316,7 +317,10 @@ def test_half_units_fit_either_way() -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("hidden", ["a\u202emodel", "a\u200b model", "a\x1b[31m model"])
+@pytest.mark.parametrize(
+    "hidden",
+    ["a\u202emodel", "a\u200b model", "a\x1b[31m model", "a\u3164model", "a\ufe0f", "a\u2800b"],
+)
 def test_characters_that_cannot_be_seen_are_refused(tmp_path: Path, hidden: str) -> None:
     for board in (
         a_board(entry={"model": hidden}),
@@ -330,10 +334,35 @@ def test_characters_that_cannot_be_seen_are_refused(tmp_path: Path, hidden: str)
         assert str(caught.value).isprintable()
 
 
-def test_names_that_look_alike_are_duplicates(tmp_path: Path) -> None:
-    alike = a_board(entry={"model": "\uff41 model"})["entries"]  # with a fullwidth a
-    board = a_board(entries=a_board()["entries"] + alike)
-    with pytest.raises(DataError, match="duplicate"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\uff41 model",  # a fullwidth a
+        "\u0430 model",  # a Cyrillic a
+        "GP\u03a4-5",  # a Greek tau
+        "\u212a2",  # the Kelvin sign
+        "a\u2010model",  # another hyphen
+        "a \U0001d426odel",  # a bold m
+        "a mode\u0131",  # a dotless i
+        "a\u00a0model",  # another blank
+    ],
+)
+def test_names_that_can_be_taken_for_others_are_refused(tmp_path: Path, name: str) -> None:
+    board = a_board(entry={"model": name})
+    with pytest.raises(DataError, match="can be taken for another character") as caught:
+        load_board(write_board(tmp_path, board))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["R\u00e9seau-7B", "\u4e66\u751f 7B", "A-b_c.d (e) / f+"])
+def test_names_of_other_languages_are_taken(tmp_path: Path, name: str) -> None:
+    assert load_board(write_board(tmp_path, a_board(entry={"model": name}))).entries
+
+
+@pytest.mark.parametrize("name", ["overall", "Overall", "average", "All questions", "ONE"])
+def test_a_dimension_is_not_called_like_another_row(tmp_path: Path, name: str) -> None:
+    board = a_board(dimensions={"one": 10, "two": 20, name: 5})
+    with pytest.raises(DataError, match="cannot be a dimension's name"):
         load_board(write_board(tmp_path, board))
 
 

@@ -44,6 +44,7 @@ def write_run(
     model: str = "test/model",
     condition: str = "full",
     benchmark: Mapping[str, Any] | None = None,
+    questions_digest: str = "4" * 64,
     **manifest: Any,
 ) -> Run:
     """Write and open a run; a score is 0, 1 or the name of an outcome ("" for no record)."""
@@ -62,7 +63,7 @@ def write_run(
         "prompt": {"style": "scalereasoner-v1", "sha256": "5" * 64},
         "sampling": {"temperature": 0.0},
         "seed": 0,
-        "questions": "",
+        "questions": questions_digest,
         "trained_on": None,
         "format": 1,
         "n": len(asked),
