@@ -37,10 +37,11 @@ class RunLocked(ScaleVQAError):
 class ModelError(ScaleVQAError):
     """No reply could be had for one prompt.
 
-    `retryable` says whether the same request may succeed later, `rate_limited` that the other
-    side asked for less traffic, `retry_after` (seconds) when it is willing to be asked again.
-    `fatal` means that no other prompt can succeed either (a wrong key, an unknown model):
-    the run stops instead of failing every question.
+    One of three kinds: `retryable` (the same prompt may succeed later), `fatal` (no prompt can
+    succeed: a wrong key, an unknown model; the run stops), or neither (this prompt is refused, for
+    what is in it as far as one answer can tell: the next one is asked). With a retryable one
+    `rate_limited` says that the other side asked for less traffic, and `retry_after` (seconds)
+    when it is willing to be asked again.
     """
 
     def __init__(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import scalevqa_eval
@@ -11,7 +15,7 @@ import scalevqa_eval
 PACKAGE = Path(scalevqa_eval.__file__).parent
 # From the ground up. Rooms of one line know nothing of each other.
 FLOORS = (
-    {"errors", "paths", "types"},
+    {"errors", "paths", "types", "testing"},
     {"statistics", "images", "prompts", "pages"},
     {"data"},
     {"conditions", "models"},
@@ -58,6 +62,24 @@ def test_arrows_point_down() -> None:
             if room in FLOOR and room != own and FLOOR[room] >= FLOOR[own]:
                 wrong.append(f"{file.relative_to(PACKAGE)} imports {module}")
     assert not wrong, "\n".join(sorted(set(wrong)))
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Every package that we import is named in pyproject.toml, and none only by chance there."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {re.split(r"[\[>=< ]", name)[0].lower() for names in lists for name in names}
+    brought_by = packages_distributions()
+    missing = set()
+    for file in PACKAGE.rglob("*.py"):
+        for module in _imports(file):
+            top = module.split(".")[0]
+            if top in sys.stdlib_module_names or top.startswith("scalevqa"):
+                continue
+            packages = {name.lower().replace("_", "-") for name in brought_by.get(top, [top])}
+            if not packages & {name.replace("_", "-") for name in declared}:
+                missing.add(f"{top} in {file.relative_to(PACKAGE)}")
+    assert not missing, "\n".join(sorted(missing))
 
 
 def test_every_room_has_a_floor() -> None:

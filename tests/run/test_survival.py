@@ -12,10 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from loopback import Server, letter_by_hash
 from small import benchmark, scale_vqa_file
 
 from scalevqa_eval import open_run
+from scalevqa_eval.testing import Failure, Server, letter_by_hash
 
 KEY = "sk-test-0123456789abcdefghijklmnop"
 
@@ -171,10 +171,8 @@ def test_a_full_disk(tmp_path: Path, server: Server, tiny_disk: Path) -> None:
 
 
 def test_keys_are_nowhere(tmp_path: Path, server: Server) -> None:
-    from loopback import status
-
     file = question_file(tmp_path, sets=1, each=4)
-    server.script(status(401, f"Incorrect API key provided: {KEY}"))
+    server.script(Failure(401, f"Incorrect API key provided: {KEY}"))
     run = command(file, server, tmp_path / "runs", "--max-concurrency", "1", "--debug")
     done = subprocess.run(run, env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1

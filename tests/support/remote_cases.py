@@ -10,23 +10,20 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from loopback import Server
 
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models import Model, load_model
+from scalevqa_eval.testing import Server
 from scalevqa_eval.types import ImagePart, Prompt, Reply, Sampling, TextPart
 
 ENGINES = ("openai", "anthropic", "gemini")
 KEY = "k3y-of-the-test-0123456789"
 VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 OTHERS = (
-    "OPENAI_BASE_URL",
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_AUTH_TOKEN",
-    "GOOGLE_API_KEY",
-    "GOOGLE_GEMINI_BASE_URL",
-    "GOOGLE_GENAI_USE_VERTEXAI",
-)
+    "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL",
+    "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+    "no_proxy", "NO_PROXY",
+)  # fmt: skip
 OPTIONS = {"A": "gland", "B": "stroma, 間質", "C": "“necrosis”", "D": "\U0001f52c mitosis"}
 TEXT = "Which?\n" + "\n".join(f"({letter}) {text}" for letter, text in OPTIONS.items())
 

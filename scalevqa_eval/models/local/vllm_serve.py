@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.errors import MissingExtra, ModelError, UsageError
+from scalevqa_eval.models.base import Model
 from scalevqa_eval.models.local import guard
 from scalevqa_eval.models.local.checkpoint import whole_number
 from scalevqa_eval.models.local.image_sets import FirstOfSet
@@ -117,7 +118,7 @@ class VLLMServeModel:
         self._closed = False
         self._context = sys.maxsize
         self._sets = FirstOfSet()
-        self._asked: dict[bool, openai.OpenAIModel] = {}
+        self._asked: dict[bool, Model] = {}
         self._key = secrets.token_urlsafe(24)
         self.name = f"vllm-serve/{options.name}"
         self.identity: Mapping[str, Any] = {**options.identity(), "served": True}
@@ -182,7 +183,7 @@ class VLLMServeModel:
             await adapter.aclose()
         await asyncio.to_thread(self._stop)
 
-    def _adapter(self, logprobs: bool) -> openai.OpenAIModel:
+    def _adapter(self, logprobs: bool) -> Model:
         """The adapter, made once; another one when letters' log-probabilities are wanted."""
         if logprobs not in self._asked:
             os.environ[_KEY] = self._key
