@@ -105,8 +105,7 @@ def repair_summary(repair: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "files": [clean(name) for name in repair["files"]],
         "checks": [
             {"name": clean(check["name"]), "about": check["about"],
-             "count": count(check["correct"], check["n"]), "bar": bar(check),
-             "p": small(check["p_value"])}
+             "count": count(check["correct"], check["n"]), "bar": bar(check)}
             for check in repair["checks"]
         ],
         "lines": _lines(repair["lines"]),

@@ -61,6 +61,7 @@ class Transfer:
     by_dimension: dict[str, _Part]
     by_probe: dict[str, _Part]
     findings: tuple[Finding, ...]
+    credits: tuple[float, ...]
 
     @property
     def n(self) -> int:
@@ -153,6 +154,7 @@ def probe_transfer(
         },
         by_probe={key: _part(target, value, slides, everything) for key, value in credits.items()},
         findings=tuple(findings),
+        credits=tuple(float(x) for x in credits[STACK][np.argsort(target.order)]),
     )
 
 

@@ -147,10 +147,7 @@ def show_sections(report: AuditReport) -> None:
         lines.append(f"Repair by {repair['method']}: {repair['status'].upper()}")
         lines.append(repair["statement"])
         lines += [f"- {line}" for line in repair["lines"]]
-        lines += [
-            f"- {check['name']}: {_share(check)}, p {check['p_value']:.3f}"
-            for check in repair["checks"]
-        ]
+        lines += [f"- {check['name']}: {_share(check)}" for check in repair["checks"]]
     for line in lines:
         typer.echo("".join(c if c.isprintable() else " " for c in line))
 

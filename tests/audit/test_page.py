@@ -147,7 +147,7 @@ def test_sections_of_models_and_repairs_are_shown(
     repaired = {
         "method": "blocks", "status": "not shown", "statement": f"Because {HOSTILE}",
         "questions": 30, "kept": 24, "files": [f"repair/{HOSTILE}.json"], "lines": [HOSTILE],
-        "checks": [{"name": "trees", "about": "boosted trees", "p_value": 0.4, **part}],
+        "checks": [{"name": "trees", "about": "boosted trees", **part}],
     }  # fmt: skip
     data = {**hostile[0], "visual": visual, "repair": repaired}
     seen = Seen(to_html(data, hostile[1]))

@@ -1,11 +1,11 @@
-"""Repairs: what is removed, what is written, and whether the statement about it is honest."""
+"""Option blocks and pruning: what is written, and whether the statement about it is honest."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections import Counter
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,61 +16,19 @@ from hypothesis import strategies as st
 from scalevqa_eval import load_benchmark
 from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.audit.repair import block_accuracy, build_blocks, repair
-from scalevqa_eval.audit.repair.prune import prune
 from scalevqa_eval.data import Location, read_benchmark
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.types import Benchmark
+from scalevqa_eval.types import Benchmark, Question, View
 
 
-def clusters(benchmark: Benchmark) -> list[str]:
-    return [str(q.slide) for q in benchmark.questions]
+def clusters(questions: tuple[Question, ...]) -> list[str]:
+    return [str(q.slide) for q in questions]
 
 
-def test_pruning_removes_what_is_leaky_and_stops_at_chance() -> None:
-    leaky = plant("phrase", 100, strength=0.45, slides=6)
-    found = prune(leaky.questions, clusters(leaky), seed=0)
-    assert found.reached
-    first, last = found.rounds[0].accuracy, found.rounds[-1].accuracy
-    assert max(first.values()) > 0.45
-    assert max(last.values()) <= 0.25 + 1e-9
-    assert max(last.values()) > 0.05  # not all hits were removed
-    assert found.cap == int(100 * (1 - max(first.values())) / 0.75)
-    assert set(found.kept) | set(found.removed) == set(range(100))
-    assert not set(found.kept) & set(found.removed)
-
-    def planted(place: int) -> bool:
-        question = leaky.questions[place]
-        return "when seen as a whole" in question.options[question.answer]
-
-    removed, kept = map(planted, found.removed), map(planted, found.kept)
-    assert sum(removed) / len(found.removed) > 0.8
-    assert sum(kept) / len(found.kept) < 0.6
-
-
-def test_the_same_seed_prunes_the_same() -> None:
-    leaky = plant("length", 40, strength=0.5, slides=5)
-    first = prune(leaky.questions, clusters(leaky), seed=3)
-    assert prune(leaky.questions, clusters(leaky), seed=3) == first
-
-
-def test_pruning_is_no_repair_where_another_split_still_knows(tmp_path: Path) -> None:
-    leaky = plant("medoid", 72, strength=0.5, slides=6)
-    other = replace(plant("medoid", 60, strength=0.5, seed=1), split="train")
-    section = repair("prune", leaky, tmp_path, external=other)
-    names = {check["name"]: check for check in section["checks"]}
-    assert {"stack", "trees", "characters", "external", "removed"} <= set(names)
-    assert section["status"] != "repaired"
-    assert section["kept"] < 72
-    changes = json.loads((tmp_path / "changes.json").read_text())
-    actions = Counter(entry["action"] for entry in changes["questions"])
-    assert actions == {"kept": section["kept"], "removed": 72 - section["kept"]}
-    assert all(entry["round"] >= 1 for entry in changes["questions"] if "round" in entry)
-
-
-def test_without_an_external_split_pruning_never_claims_a_repair(tmp_path: Path) -> None:
-    clean = plant("none", 30, slides=5)
-    section = repair("prune", clean, tmp_path)
-    assert section["status"] in ("not shown", "not repaired")
+def asking(number: int, text: str, options: list[str], right: int, slide: int) -> Question:
+    letters = dict(zip("ABCD", options, strict=False))
+    view = (View("single", f"s{slide}/{number}.png"),)
+    return Question(f"q{number}", text, letters, "ABCD"[right], view, slide=f"s{slide}")
 
 
 @settings(max_examples=10, deadline=None)
@@ -79,17 +37,18 @@ def test_without_an_external_split_pruning_never_claims_a_repair(tmp_path: Path)
     st.integers(0, 5),
 )  # fmt: skip
 def test_blocks_are_latin(n: int, options: tuple[int, ...], slides: int, seed: int) -> None:
-    benchmark = plant("medoid", n, options=options, slides=slides, seed=seed)
-    blocks = build_blocks(benchmark.questions, clusters(benchmark), seed=seed)
-    by_id = {q.id: q for q in benchmark.questions}
+    questions = plant("medoid", n, options=options, slides=slides, seed=seed).questions
+    blocks = build_blocks(questions, clusters(questions), seed=seed)
+    by_id = {q.id: q for q in questions}
     used: set[str] = set()
     groups: dict[str, int] = {}
     for block in blocks:
-        new = block.questions("What?")
+        new = block.questions()
         assert len(new) == len(new[0].options)
         assert len({q.slide for q in new}) == len(new)
         assert len({q.dimension for q in new}) == 1
         assert len({(q.text, tuple(q.options.items())) for q in new}) == 1
+        assert new[0].text in {member.text for member in block.members}
         assert sorted(q.answer for q in new) == list(new[0].options)
         for question in new:
             old = by_id[question.id]
@@ -97,14 +56,56 @@ def test_blocks_are_latin(n: int, options: tuple[int, ...], slides: int, seed: i
             assert groups.setdefault(str(question.slide), block.group) == block.group
             assert question.id not in used
             used.add(question.id)
-    again = build_blocks(list(reversed(benchmark.questions)), clusters(benchmark)[::-1], seed=seed)
-    assert again == blocks
+    assert build_blocks(questions[::-1], clusters(questions)[::-1], seed=seed) == blocks
 
 
-def test_questions_with_the_same_answer_share_no_block() -> None:
-    base = plant("none", 60, slides=10).questions
-    same = [replace(q, options={**q.options, q.answer: "The very same finding"}) for q in base]
-    assert build_blocks(same, [str(q.slide) for q in same], seed=0) == ()
+@pytest.mark.parametrize(
+    ("texts", "answers"),
+    [
+        (["Where is the tumour?", "How many mitoses are there?"], ["in fat", "few"]),
+        (["What is shown here?"], ["40", "necrosis"]),
+        (["What is shown here?"], ["fat", "a band of dense fibrous tissue around small nests"]),
+        (["What is shown here?"], ["the very same finding", "The very same finding"]),
+    ],
+)  # another wording, a number beside a word, a word beside a sentence, the same answer
+def test_what_does_not_fit_shares_no_block(texts: list[str], answers: list[str]) -> None:
+    questions = [
+        asking(i, texts[i % len(texts)], [answers[i % 2], f"other {i}"], 0, i % 2)
+        for i in range(20)
+    ]
+    assert build_blocks(questions, clusters(tuple(questions)), seed=0) == ()
+
+
+def test_yes_and_no_make_balanced_pairs() -> None:
+    questions = tuple(
+        asking(i, "Is necrosis present?", ["yes", "no"], int(i % 3 > 0), i % 8) for i in range(24)
+    )
+    blocks = build_blocks(questions, clusters(questions), seed=0)
+    assert len(blocks) >= 4
+    assert all(sorted(block.options.values()) == ["no", "yes"] for block in blocks)
+
+
+def test_questions_that_borrowed_options_do_not_answer_cannot_be_blocked(tmp_path: Path) -> None:
+    things = [f"{a}{b}" for a in ("aqua", "bird", "frog", "grass") for b in ("rium", "foot", "let")]
+    questions = tuple(
+        asking(i, f"Which of these options is a picture of a {things[i % 12]} here?",
+               [f"the {things[i % 12]} number {i}", *(f"other {k} {i}" for k in range(3))], 0, i)
+        for i in range(48)
+    )  # fmt: skip
+    section = repair("blocks", Benchmark("b", "r", "test", questions), tmp_path)
+    assert section["status"] == "cannot be blocked"
+    assert "do not fit the questions" in section["statement"]
+    told = section["checks"][0]
+    assert told["correct"] > 0.8 * told["n"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_images_nothing_can_be_blocked(tmp_path: Path) -> None:
+    questions = tuple(replace(q, views=()) for q in plant("phrase", 80, slides=12).questions)
+    section = repair("blocks", Benchmark("b", "r", "test", questions), tmp_path)
+    assert (section["status"], section["kept"]) == ("cannot be blocked", 0)
+    assert "without images" in section["statement"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_blocks_bring_every_text_probe_to_chance(tmp_path: Path) -> None:
@@ -112,13 +113,38 @@ def test_blocks_bring_every_text_probe_to_chance(tmp_path: Path) -> None:
     other = replace(plant("phrase", 40, strength=0.5, seed=1), split="train")
     section = repair("blocks", leaky, tmp_path, external=other)
     assert section["kept"] >= 0.8 * 144
-    for check in section["checks"]:
-        assert abs(check["accuracy"] - 0.25) < 0.02, check
+    checks = {check["name"]: check for check in section["checks"]}
+    assert list(checks) == ["medoid", "stack", "stack-with-siblings", "characters", "external",
+                            "told by the question", "told by the topic"]  # fmt: skip
+    for check in list(checks.values())[:6]:
+        assert abs(check["accuracy"] - 0.25) < 0.03, check
     assert section["status"] in ("repaired", "not shown")  # so many are few
     assert "reviewer" in section["statement"]
-    assert {check["name"] for check in section["checks"]} >= {
-        "stack", "trees", "characters", "external", "stack-with-siblings",
-    }  # fmt: skip
+
+
+def test_pruning_is_a_diagnosis_and_writes_nothing(tmp_path: Path) -> None:
+    leaky = plant("medoid", 160, strength=0.5, slides=10)
+    other = replace(plant("medoid", 80, strength=0.5, seed=1), split="train")
+    section = repair("prune", leaky, tmp_path, external=other)
+    assert section["status"] == "diagnosis"
+    assert 0 < section["kept"] < 160
+    assert f"leave {section['kept']} of 160 questions" in section["statement"]
+    assert [check["name"] for check in section["checks"]] == ["other half", "characters",
+                                                              "external"]  # fmt: skip
+    assert all(check["n"] == section["kept"] for check in section["checks"])
+    assert not list(tmp_path.iterdir())
+    assert repair("prune", leaky, tmp_path, external=other) == section
+
+
+def test_pruning_ranks_each_question_against_its_own_chance(tmp_path: Path) -> None:
+    fair = plant("none", 60, options=(2,), slides=10, seed=1).questions
+    leaky = plant("phrase", 60, options=(4,), strength=0.3, slides=10, seed=2).questions
+    both = (*fair, *(replace(q, id=f"x{q.id}", slide=f"x{q.slide}") for q in leaky))
+    section = repair("prune", Benchmark("b", "r", "test", both), tmp_path)
+    # Ranked by raw probability, fair questions of two options would go first.
+    found = re.search(r"with 2 options (\d+) of 60", section["lines"][0])
+    assert found
+    assert int(found[1]) > 40
 
 
 def test_worksheet_has_each_borrowed_option_and_no_formula(tmp_path: Path) -> None:
@@ -136,12 +162,11 @@ def test_worksheet_has_each_borrowed_option_and_no_formula(tmp_path: Path) -> No
         assert row["option"] == "'" + owner.options[owner.answer]
         assert row["question"] != row["borrowed from"]
     page = (tmp_path / "worksheet.html").read_text("utf-8")
-    assert "<b>" not in page
+    assert "<b>" not in page.replace('<p dir="auto"><b>', "")
     assert page.count("☐ false") == len(rows)
 
 
-@pytest.mark.parametrize("method", ["prune", "blocks"])
-def test_files_keep_fields_and_ids(tmp_path: Path, method: str) -> None:
+def test_files_keep_fields_and_ids(tmp_path: Path) -> None:
     rows = []
     for number, q in enumerate(plant("length", 48, strength=0.4, slides=8).questions, start=1):
         rows.append(
@@ -152,19 +177,21 @@ def test_files_keep_fields_and_ids(tmp_path: Path, method: str) -> None:
         )  # fmt: skip
     (tmp_path / "val.json").write_text(json.dumps(rows))
     loaded = read_benchmark(Location(tmp_path / "val.json"))
-    repair(method, loaded.benchmark, tmp_path / "out", loaded=loaded)
+    repair("blocks", loaded.benchmark, tmp_path / "out", loaded=loaded)
     new = {q.id: q for q in load_benchmark(tmp_path / "out" / "val.json").questions}
     old = {q.id: q for q in loaded.benchmark.questions}
-    assert 0 < len(new) <= len(old)
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())["questions"]
+    assert {c["id"] for c in changes if c["action"] == "changed"} == set(new)
+    assert {c["id"] for c in changes} == set(old)
+    assert new
     for id_, question in new.items():
         assert question.options[question.answer] == old[id_].options[old[id_].answer]
         assert (question.views, question.slide) == (old[id_].views, old[id_].slide)
-    written = json.loads((tmp_path / "out" / "val.json").read_text())
-    for row in written:
+    for row in json.loads((tmp_path / "out" / "val.json").read_text()):
         assert row["difficulty"] == row["No"] % 3
         assert row["extra_info"]["mine"] == [row["No"]]
         assert row["rationale"] == "because"
-        assert ("block" in row["extra_info"]) == (method == "blocks")
+        assert row["extra_info"]["block"]
 
 
 def test_block_accuracy() -> None:
@@ -176,5 +203,5 @@ def test_block_accuracy() -> None:
 
 
 def test_unknown_method(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="prune or blocks"):
+    with pytest.raises(UsageError, match="blocks or prune"):
         repair("magic", plant("none", 20), tmp_path)

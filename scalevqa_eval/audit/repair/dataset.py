@@ -39,8 +39,7 @@ def rows_text(
 
 
 def _changed(row: dict[str, Any], question: Question, card: Card) -> dict[str, Any] | None:
-    new: dict[str, Any] = dict(row)
-    new = copy.deepcopy(new)
+    new = copy.deepcopy(row)
     fields = card.fields
     _put(new, fields.text, question.text)
     _put(new, fields.options, dict(question.options))

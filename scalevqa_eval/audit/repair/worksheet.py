@@ -22,7 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def worksheet_csv(blocks: Sequence[Block], wording: str) -> str:
+def worksheet_csv(blocks: Sequence[Block]) -> str:
     """One row per question and borrowed option; no cell can become a formula."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -34,14 +34,14 @@ def worksheet_csv(blocks: Sequence[Block], wording: str) -> str:
                     continue
                 cells = (
                     block.id, question.id, question.slide or "", question.dimension,
-                    " ".join(question.image_set), question.text, wording, letter,
+                    " ".join(question.image_set), question.text, block.wording, letter,
                     owner.options[owner.answer], owner.id, owner.slide or "", "", "",
                 )  # fmt: skip
                 writer.writerow([csv_text(cell) for cell in cells])
     return stream.getvalue()
 
 
-def worksheet_html(blocks: Sequence[Block], wording: str, name: str, image_base: str | None) -> str:
+def worksheet_html(blocks: Sequence[Block], name: str, image_base: str | None) -> str:
     """The worksheet as a page to read and print; images are linked where `image_base` is known.
 
     `image_base` is the image root as a file URL or a path relative to the page, without a final
@@ -57,9 +57,7 @@ def worksheet_html(blocks: Sequence[Block], wording: str, name: str, image_base:
     shown = [_block(block, image_base) for block in blocks]
     borrowed = sum(len(block.members) * (len(block.members) - 1) for block in blocks)
     template = environment.get_template("worksheet.html.j2")
-    return (
-        template.render(name=clean(name), wording=wording, blocks=shown, borrowed=borrowed) + "\n"
-    )
+    return template.render(name=clean(name), blocks=shown, borrowed=borrowed) + "\n"
 
 
 def _block(block: Block, image_base: str | None) -> dict[str, Any]:
@@ -70,6 +68,7 @@ def _block(block: Block, image_base: str | None) -> dict[str, Any]:
     return {
         "id": block.id,
         "dimension": clean(block.members[0].dimension),
+        "wording": clean(block.wording),
         "questions": [
             {
                 "id": clean(question.id),
