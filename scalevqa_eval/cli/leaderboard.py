@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from scalevqa_eval.cli.options import command
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.pages.terminal import say
 
@@ -18,7 +20,7 @@ _DIRECTORY = typer.Option(
 def register(app: typer.Typer) -> None:
     board = typer.Typer(no_args_is_help=True, help="Results as data, and pages made from them.")
     board.command("build")(build)
-    board.command("add")(add)
+    command(board, "add", AddOptions, add)
     board.command("check")(check)
     app.add_typer(board, name="leaderboard")
 
@@ -55,31 +57,38 @@ def build(
             )
 
 
-def add(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
-    directory: Annotated[Path | None, _DIRECTORY] = None,
+@dataclass(frozen=True)
+class AddOptions:
+    """Enter a run, if it is complete, whole and of the board's questions and prompt."""
+
+    run: Annotated[Path, typer.Argument(help="Run directory.")]
+    directory: Annotated[Path | None, _DIRECTORY] = None
     state: Annotated[
         Literal["ours", "reproduced"],
         typer.Option(help="ours, or reproduced: a published result run again."),
-    ] = "ours",
-    name: Annotated[str, typer.Option(help="Model name shown, by default engine/model.")] = "",
-    revision: Annotated[str, typer.Option(help="Model revision, such as a commit.")] = "",
+    ] = "ours"
+    name: Annotated[str, typer.Option(help="Model name shown, by default engine/model.")] = ""
+    revision: Annotated[str, typer.Option(help="Model revision, such as a commit.")] = ""
     note: Annotated[
         list[str] | None,
         typer.Option(help="Shown with the entry; needed for another prompt. Repeatable."),
-    ] = None,
-    url: Annotated[str, typer.Option(help="Where the run can be seen.")] = "",
+    ] = None
+    url: Annotated[str, typer.Option(help="Where the run can be seen.")] = ""
     max_unreadable: Annotated[
         float,
         typer.Option(min=0, max=1, help="Largest share of unparsed, and of truncated, replies."),
-    ] = 0.02,
-) -> None:
-    """Enter a run, if it is complete, whole and of the board's questions and prompt."""
+    ] = 0.02
+
+
+def add(given: AddOptions) -> None:
     from scalevqa_eval import leaderboard
     from scalevqa_eval.run.store import open_run
 
-    details = leaderboard.Details(state, name, revision, tuple(note or ()), url, max_unreadable)
-    added = leaderboard.add_run(open_run(run), boards_directory(directory), details)
+    notes = tuple(given.note or ())
+    details = leaderboard.Details(
+        given.state, given.name, given.revision, notes, given.url, given.max_unreadable
+    )
+    added = leaderboard.add_run(open_run(given.run), boards_directory(given.directory), details)
     say(f"{added.model}: {added.correct}/{added.n} entered in {added.board}")
     say(f"answers kept in {added.answers}")
     say("Now: scalevqa leaderboard build")

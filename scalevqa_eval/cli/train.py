@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from scalevqa_eval.cli.options import command
 from scalevqa_eval.pages.terminal import say
 
 _OVERRIDES = typer.Argument(help="Settings of verl, key=value, such as trainer.total_epochs=3.")
@@ -22,124 +24,125 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    train.command("prepare")(prepare)
-    train.command("grpo")(grpo)
-    train.command("sft")(sft)
+    command(train, "prepare", PrepareOptions, prepare)
+    command(train, "grpo", GrpoOptions, grpo)
+    command(train, "sft", SftOptions, sft)
     train.command("merge")(merge)
     train.command("curve")(curve)
     app.add_typer(train, name="train")
 
 
-def prepare(
-    output: Annotated[Path, typer.Option(help="Directory for the prepared data.")],
-    benchmark: Annotated[str, typer.Option(help="A name, a card or a question file.")] = "demo",
-    split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
-    val_split: Annotated[str, typer.Option(help="Split to validate on.")] = "val",
-    data_dir: Annotated[Path | None, typer.Option(help="Where questions and images lie.")] = None,
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Write a benchmark's train and validation split as verl's Parquet files."""
+
+    output: Annotated[Path, typer.Option(help="Directory for the prepared data.")]
+    benchmark: Annotated[str, typer.Option(help="A name, a card or a question file.")] = "demo"
+    split: Annotated[str, typer.Option(help="Split to train on.")] = "train"
+    val_split: Annotated[str, typer.Option(help="Split to validate on.")] = "val"
+    data_dir: Annotated[Path | None, typer.Option(help="Where questions and images lie.")] = None
     dimension: Annotated[
         list[str] | None, typer.Option(help="Only this dimension. Repeat for several.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    ] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None
     prompt: Annotated[
         str | None, typer.Option(help="Prompt style or text file.  [default: the benchmark's]")
-    ] = None,
-    images: Annotated[str, typer.Option(help="bytes (embedded) or paths.")] = "bytes",
+    ] = None
+    images: Annotated[str, typer.Option(help="bytes (embedded) or paths.")] = "bytes"
     leak_scores: Annotated[
         Path | None, typer.Option(help="audit.json whose leak scores the reward may use.")
-    ] = None,
+    ] = None
     exclude_leaky: Annotated[
         Path | None, typer.Option(help="audit.json; leave questions of high leak score out.")
-    ] = None,
+    ] = None
     leak_limit: Annotated[
         float, typer.Option(min=0, max=1, help="Leak score from which --exclude-leaky leaves out.")
-    ] = 0.5,
+    ] = 0.5
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Only questions that stand in option blocks.")
-    ] = False,
+    ] = False
     sft: Annotated[
         str | None, typer.Option(help="Also SFT targets: think, or description+think.")
-    ] = None,
+    ] = None
     descriptions: Annotated[
         Path | None, typer.Option(help="JSON: question id → description (SFT).")
-    ] = None,
+    ] = None
     drop_sentences: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of each rationale to drop (SFT).")
-    ] = 0.0,
+    ] = 0.0
     model: Annotated[
         str | None, typer.Option(help="Model whose prompt lengths are checked with verl.")
-    ] = None,
-    max_prompt_length: Annotated[int, typer.Option(min=1, help="In tokens.")] = 5120,
-    seed: Annotated[int, typer.Option(help="For dropped sentences.")] = 0,
-) -> None:
-    """Write a benchmark's train and validation split as verl's Parquet files."""
+    ] = None
+    max_prompt_length: Annotated[int, typer.Option(min=1, help="In tokens.")] = 5120
+    seed: Annotated[int, typer.Option(help="For dropped sentences.")] = 0
+
+
+def prepare(options: PrepareOptions) -> None:
     from scalevqa_eval.data import load_benchmark
     from scalevqa_eval.prompts import load_style
     from scalevqa_train import prepare as work
     from scalevqa_train.leaks import read_leak_scores
 
-    train = load_benchmark(benchmark, split, data_dir, limit=limit)
+    given = options
+    train = load_benchmark(given.benchmark, given.split, given.data_dir, limit=given.limit)
     val = (
-        train.load_split(val_split)
+        train.load_split(given.val_split)
         if train.load_split is not None
-        else load_benchmark(benchmark, val_split, data_dir)
+        else load_benchmark(given.benchmark, given.val_split, given.data_dir)
     )
-    audit = exclude_leaky or leak_scores
+    audit = given.exclude_leaky or given.leak_scores
     choices = work.Choices(
-        images=images,
-        dimensions=tuple(dimension or ()),
-        blocks=blocks,
+        images=given.images,
+        dimensions=tuple(given.dimension or ()),
+        blocks=given.blocks,
         leaks=None if audit is None else read_leak_scores(audit),
-        leak_limit=leak_limit if exclude_leaky is not None else None,
-        target=sft,
-        descriptions=None if descriptions is None else work.read_descriptions(descriptions),
-        dropped=drop_sentences,
-        seed=seed,
+        leak_limit=given.leak_limit if given.exclude_leaky is not None else None,
+        target=given.sft,
+        descriptions=None
+        if given.descriptions is None
+        else work.read_descriptions(given.descriptions),
+        dropped=given.drop_sentences,
+        seed=given.seed,
     )
-    about = work.prepare(train, val, output, load_style(prompt or train.prompt), choices, say)
-    if model is not None:
+    output, style = given.output, load_style(given.prompt or train.prompt)
+    about = work.prepare(train, val, output, style, choices, say)
+    if given.model is not None:
         from scalevqa_train.token_lengths import check_with_verl
 
-        about = check_with_verl(output, about, model, max_prompt_length, say)
+        about = check_with_verl(output, about, given.model, given.max_prompt_length, say)
         work.write_about(output, about)
     else:
         say("Prompt lengths are unknown: add --model to check them with verl.")
     say(f"Next: scalevqa train grpo --model MODEL --data {output} --output RUN")
 
 
-def grpo(
-    model: Annotated[str, typer.Option(help="Directory or hub id of the model to train.")],
-    data: Annotated[Path, typer.Option(help="What `scalevqa train prepare` wrote.")],
-    output: Annotated[Path, typer.Option(help="Directory of the run.")],
-    overrides: Annotated[list[str] | None, _OVERRIDES] = None,
-    preset: Annotated[
-        str, typer.Option(help="scalereasoner, grounded, or a YAML file.")
-    ] = "scalereasoner",
-    reward: Annotated[
-        str | None, typer.Option(help="scalereasoner, grounded, pathreasoner.")
-    ] = None,
-    device: Annotated[str, _DEVICE] = "gpu",
-    nodes: Annotated[int | None, _NODES] = None,
-    gpus_per_node: Annotated[int | None, _GPUS] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the last whole checkpoint.")] = True,
-    dry_run: Annotated[bool, _DRY] = False,
-) -> None:
+@dataclass(frozen=True)
+class GrpoOptions:
     """Train by GRPO with verl. The same command continues a run that was stopped."""
+
+    model: Annotated[str, typer.Option(help="Directory or hub id of the model to train.")]
+    data: Annotated[Path, typer.Option(help="What `scalevqa train prepare` wrote.")]
+    output: Annotated[Path, typer.Option(help="Directory of the run.")]
+    overrides: Annotated[list[str] | None, _OVERRIDES] = None
+    preset: Annotated[str, typer.Option(help="scalereasoner, grounded, or a YAML file.")] = (
+        "scalereasoner"
+    )
+    reward: Annotated[str | None, typer.Option(help="scalereasoner, grounded, pathreasoner.")] = (
+        None
+    )
+    device: Annotated[str, _DEVICE] = "gpu"
+    nodes: Annotated[int | None, _NODES] = None
+    gpus_per_node: Annotated[int | None, _GPUS] = None
+    resume: Annotated[bool, typer.Option(help="Go on from the last whole checkpoint.")] = True
+    dry_run: Annotated[bool, _DRY] = False
+
+
+def grpo(options: GrpoOptions) -> None:
     from scalevqa_train import grpo as work
 
-    request = work.Request(
-        model=model,
-        data=data,
-        output=output,
-        preset=preset,
-        reward=reward,
-        device=device,
-        nodes=nodes,
-        gpus_per_node=gpus_per_node,
-        resume=resume,
-        overrides=tuple(overrides or ()),
-    )
+    request = work.Request(**_settings(options))
     plan = work.plan(request, say)
-    if dry_run:
+    if options.dry_run:
         for key, value, source in work.settings_table(plan):
             say(f"{key}={value}    # {source}")
         say(f"{plan.steps} steps; nothing was started")
@@ -149,28 +152,30 @@ def grpo(
     say(f"Next: scalevqa train merge {checkpoint} --output MODEL")
 
 
-def sft(
-    model: Annotated[str, typer.Option(help="Directory or hub id of the model to train.")],
-    data: Annotated[Path, typer.Option(help="What `scalevqa train prepare --sft …` wrote.")],
-    output: Annotated[Path, typer.Option(help="Directory of the run.")],
-    overrides: Annotated[list[str] | None, _OVERRIDES] = None,
-    preset: Annotated[
-        str, typer.Option(help="sft-scalereasoner or a YAML file.")
-    ] = "sft-scalereasoner",
-    full: Annotated[bool, typer.Option("--full", help="Train all weights, not a LoRA.")] = False,
-    device: Annotated[str, _DEVICE] = "gpu",
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs of this machine.")] = 1,
-    resume: Annotated[bool, typer.Option(help="Go on from the last whole checkpoint.")] = True,
-    dry_run: Annotated[bool, _DRY] = False,
-) -> None:
+@dataclass(frozen=True)
+class SftOptions:
     """Train on the rationales (SFT) with verl. The same command continues a stopped run."""
+
+    model: Annotated[str, typer.Option(help="Directory or hub id of the model to train.")]
+    data: Annotated[Path, typer.Option(help="What `scalevqa train prepare --sft …` wrote.")]
+    output: Annotated[Path, typer.Option(help="Directory of the run.")]
+    overrides: Annotated[list[str] | None, _OVERRIDES] = None
+    preset: Annotated[str, typer.Option(help="sft-scalereasoner or a YAML file.")] = (
+        "sft-scalereasoner"
+    )
+    full: Annotated[bool, typer.Option("--full", help="Train all weights, not a LoRA.")] = False
+    device: Annotated[str, _DEVICE] = "gpu"
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs of this machine.")] = 1
+    resume: Annotated[bool, typer.Option(help="Go on from the last whole checkpoint.")] = True
+    dry_run: Annotated[bool, _DRY] = False
+
+
+def sft(options: SftOptions) -> None:
     from scalevqa_train import sft as work
 
-    request = work.Request(
-        model, data, output, preset, full, device, gpus, resume, tuple(overrides or ())
-    )
+    request = work.Request(**_settings(options))
     plan = work.plan(request)
-    if dry_run:
+    if options.dry_run:
         for setting in plan.settings:
             say(f"{setting.override}    # {setting.source}")
         say(f"{plan.steps} steps; nothing was started")
@@ -178,6 +183,13 @@ def sft(
     say(f"{plan.preset.title}; {plan.steps} steps")
     checkpoint = work.train(plan, say)
     say(f"Next: scalevqa train merge {checkpoint} --output MODEL")
+
+
+def _settings(options: GrpoOptions | SftOptions) -> dict[str, Any]:
+    """The options by name, as the requests of scalevqa_train have them."""
+    given = asdict(options)
+    del given["dry_run"]
+    return {**given, "overrides": tuple(given["overrides"] or ())}
 
 
 def merge(
