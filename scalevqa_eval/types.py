@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -126,6 +127,11 @@ class Sampling:
     logprobs: bool = False
 
 
+@lru_cache(maxsize=32)
+def _fields_of(sampling: Sampling) -> dict[str, Any]:
+    return asdict(sampling)
+
+
 @dataclass(frozen=True, slots=True)
 class TextPart:
     text: str
@@ -179,7 +185,7 @@ class Prompt:
             {"image": part.sha256} if isinstance(part, ImagePart) else {"text": part.text}
             for part in self.parts
         ]
-        body = {"system": self.system, "parts": parts, "sampling": asdict(self.sampling)}
+        body = {"system": self.system, "parts": parts, "sampling": _fields_of(self.sampling)}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
@@ -287,17 +293,3 @@ class Record:
         data["outcome"] = self.outcome.value
         data["images"] = list(self.images)
         return data
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """The reverse of `to_json`. Unknown fields of newer versions are passed over.
-
-        Raises KeyError, ValueError or TypeError on what is no record.
-        """
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        known["outcome"] = Outcome(data["outcome"])
-        known["images"] = tuple(data.get("images", ()))
-        record = cls(**known)
-        if not isinstance(record.question_id, str) or not record.question_id:
-            raise ValueError("a record needs a question id")
-        return record

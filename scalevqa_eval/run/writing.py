@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,8 @@ def write_start(directory: Path, manifest: Mapping[str, Any], keys: Iterable[Que
 
     def lines() -> Iterator[bytes]:
         for key in kept:
-            yield json.dumps(asdict(key), separators=(",", ":")).encode() + b"\n"
+            row = {name: getattr(key, name) for name in QuestionKey.__dataclass_fields__}
+            yield json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
     kept = tuple(keys)
     if not _holds(directory / QUESTIONS, lines()):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
@@ -11,6 +13,7 @@ from scalevqa_eval.types import LETTERS, Outcome, Record
 
 FORMAT = 1
 _DIGITS = 6
+_NOTHING: Mapping[str, float] = {}
 _SCORED = tuple(outcome for outcome in Outcome if outcome.scored)
 
 
@@ -25,6 +28,40 @@ class Asked(Protocol):
     def slide(self) -> str | None: ...
     @property
     def answer(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the numbers need of a record: the texts of a long run do not fit into memory.
+
+    `usage` has prompt, cached and completion tokens; `followed` says whether the reply has the
+    form that the prompt asked for (None: there is no text, or the form is not known).
+    """
+
+    outcome: Outcome
+    letter: str | None
+    usage: tuple[int | None, int | None, int | None]
+    latency: float
+    cached: bool
+    followed: bool | None
+    measures: Mapping[str, float]
+
+    @property
+    def score(self) -> int:
+        return int(self.outcome is Outcome.CORRECT)
+
+    @classmethod
+    def of(cls, record: Record, question: Asked, style: str) -> _Row:
+        count = record.usage.get
+        return cls(
+            record.outcome,
+            record.letter,
+            (count("prompt_tokens"), count("cached_tokens"), count("completion_tokens")),
+            record.latency,
+            record.cached,
+            None if record.logprobs is not None else _followed(question, record.text, style),
+            record.measures or _NOTHING,
+        )
 
 
 def summarise(
@@ -44,7 +81,11 @@ def summarise(
     """
     manifest = manifest or {}
     by_id = {question.id: question for question in questions}
-    scored, errors = _by_question(by_id, records)
+    model = manifest.get("model", {})
+    prompt = manifest.get("prompt", {})
+    baseline = str(model.get("name", "")).startswith("baseline/")  # they do not read the prompt
+    style = "" if baseline else str(prompt.get("style", ""))
+    scored, errors = _by_question(by_id, records, style)
     answered = [question for question in questions if question.id in scored]
     kept = [scored[question.id] for question in answered]
     scores = [record.score for record in kept]
@@ -55,8 +96,6 @@ def summarise(
     micro = counted(scores, slides)
     macro, macro_ci = macro_average(scores, slides, names)
     benchmark = manifest.get("benchmark", {})
-    model = manifest.get("model", {})
-    prompt = manifest.get("prompt", {})
     by_dimension = {
         name: counted(
             [s for s, d in zip(scores, names, strict=True) if d == name],
@@ -99,9 +138,7 @@ def summarise(
         },
         "measures": _measures(kept, slides) if is_open else {},
         "position_bias": {} if is_open else _positions(answered, kept),
-        "format_adherence": None
-        if str(model.get("name", "")).startswith("baseline/")  # they do not read the prompt
-        else _adherence(str(prompt.get("style", "")), answered, kept),
+        "format_adherence": _adherence(kept),
         "tokens": _tokens(kept),
         "cost": _cost(str(model.get("name", "")), kept),
         "cached_replies": sum(record.cached for record in kept),
@@ -124,9 +161,9 @@ def counted(scores: Sequence[int], slides: Sequence[str | None]) -> dict[str, An
 
 
 def _by_question(
-    by_id: Mapping[str, Asked], records: Iterable[Record]
-) -> tuple[dict[str, Record], int]:
-    scored: dict[str, Record] = {}
+    by_id: Mapping[str, Asked], records: Iterable[Record], style: str
+) -> tuple[dict[str, _Row], int]:
+    scored: dict[str, _Row] = {}
     failed: set[str] = set()
     for record in records:
         if record.question_id not in by_id:
@@ -136,7 +173,8 @@ def _by_question(
         elif record.question_id in scored:
             raise ValueError(f"question {record.question_id!r} is answered twice")
         else:
-            scored[record.question_id] = record
+            question = by_id[record.question_id]
+            scored[question.id] = _Row.of(record, question, style)
     return scored, len(failed - scored.keys())
 
 
@@ -156,7 +194,7 @@ def _chance(answered: Sequence[Asked], scores: Sequence[int]) -> dict[str, Any] 
     return {"accuracy": _rounded(chance), "corrected": _rounded(corrected)}
 
 
-def _positions(answered: Sequence[Asked], kept: Sequence[Record]) -> dict[str, dict[str, Any]]:
+def _positions(answered: Sequence[Asked], kept: Sequence[_Row]) -> dict[str, dict[str, Any]]:
     """How often each letter was chosen, among the replies with a letter, and was right."""
     chosen = Counter(record.letter for record in kept if record.letter)
     right = Counter(question.answer for question in answered if _choices(question))
@@ -175,28 +213,27 @@ def _positions(answered: Sequence[Asked], kept: Sequence[Record]) -> dict[str, d
     }
 
 
-def _adherence(style: str, answered: Sequence[Asked], kept: Sequence[Record]) -> Any:
-    """Replies in exactly the form that the prompt asked for, of those written as text.
+def _followed(question: Asked, text: str, style: str) -> bool | None:
+    """Whether a reply has exactly the form that the prompt asked for.
 
     None for a user's own prompt, whose form is not known.
     """
     from scalevqa_eval.scoring.extraction import format_followed
 
-    def followed(question: Asked, text: str) -> bool:
-        last = text.strip().rpartition("\n")[2].strip()
-        letters = _letters(question)
-        if style.startswith("scalereasoner"):
-            return format_followed(text, dict.fromkeys(letters, ""))
-        if style.startswith("cot"):
-            return last.startswith("Answer: ") and last.removeprefix("Answer: ") in letters
-        if style.startswith("open"):
-            return text.rstrip().endswith("</answer>") and text.count("<answer>") == 1
-        return text.strip() in letters
+    last = text.strip().rpartition("\n")[2].strip()
+    letters = _letters(question)
+    if style.startswith("scalereasoner"):
+        return format_followed(text, dict.fromkeys(letters, ""))
+    if style.startswith("cot"):
+        return last.startswith("Answer: ") and last.removeprefix("Answer: ") in letters
+    if style.startswith("open"):
+        return text.rstrip().endswith("</answer>") and text.count("<answer>") == 1
+    return text.strip() in letters if style.startswith("direct") else None
 
-    if not style.startswith(("scalereasoner", "cot", "direct", "open")):
-        return None
-    pairs = zip(answered, kept, strict=True)
-    replies = [followed(q, record.text) for q, record in pairs if record.logprobs is None]
+
+def _adherence(kept: Sequence[_Row]) -> Any:
+    """Replies in the form that the prompt asked for, of those written as text."""
+    replies = [row.followed for row in kept if row.followed is not None]
     if not replies:
         return None
     count = sum(replies)
@@ -208,39 +245,32 @@ def _letters(question: Asked) -> tuple[str, ...]:
     return tuple(options) if options is not None else tuple(LETTERS[: _choices(question)])
 
 
-def _tokens(kept: Sequence[Record]) -> dict[str, int | None]:
+def _tokens(kept: Sequence[_Row]) -> dict[str, int | None]:
     """Totals; None if no reply said. `replies_without` counts those that did not."""
-    names = ("prompt_tokens", "cached_tokens", "completion_tokens")
     totals: dict[str, int | None] = {}
-    for name in names:
-        known = [count for record in kept if (count := record.usage.get(name)) is not None]
+    for place, name in enumerate(("prompt_tokens", "cached_tokens", "completion_tokens")):
+        known = [count for row in kept if (count := row.usage[place]) is not None]
         totals[name] = sum(known) if known else None
-    totals["replies_without"] = sum(record.usage.get("prompt_tokens") is None for record in kept)
+    totals["replies_without"] = sum(row.usage[0] is None for row in kept)
     return totals
 
 
-def _cost(model: str, kept: Sequence[Record]) -> float | None:
+def _cost(model: str, kept: Sequence[_Row]) -> float | None:
     """US dollars of all replies, those from the cache included; None if a price is unknown."""
     from scalevqa_eval.models.prices import cost
     from scalevqa_eval.types import Usage
 
+    priced = cache(lambda usage: cost(model, Usage(*usage)))
     total = 0.0
-    for record in kept:
-        price = cost(
-            model,
-            Usage(
-                record.usage.get("prompt_tokens"),
-                record.usage.get("cached_tokens"),
-                record.usage.get("completion_tokens"),
-            ),
-        )
+    for row in kept:
+        price = priced(row.usage)
         if price is None:
             return None
         total += price
     return _rounded(total)
 
 
-def _latency(kept: Sequence[Record]) -> dict[str, float] | None:
+def _latency(kept: Sequence[_Row]) -> dict[str, float] | None:
     """Seconds a reply took: median and the 95th percentile (nearest rank)."""
     times = sorted(record.latency for record in kept if not record.cached)
     if not times:
@@ -249,7 +279,7 @@ def _latency(kept: Sequence[Record]) -> dict[str, float] | None:
     return {"median": round(times[len(times) // 2], 3), "p95": round(times[place], 3)}
 
 
-def _measures(kept: Sequence[Record], slides: Sequence[str | None]) -> dict[str, dict[str, Any]]:
+def _measures(kept: Sequence[_Row], slides: Sequence[str | None]) -> dict[str, dict[str, Any]]:
     """Means of the open measures with intervals; token F1 is no share of questions."""
     names = dict.fromkeys(name for record in kept for name in record.measures)
     found: dict[str, dict[str, Any]] = {}

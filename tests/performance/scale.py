@@ -1,10 +1,11 @@
-"""What many questions cost: wall seconds and the largest resident memory.
+"""What many questions cost: wall and CPU seconds, and the largest resident memory.
 
     python tests/performance/scale.py [--questions 300000] [--remote 33000] [--concurrency 64]
 
 `baseline/first` answers all questions; `openai/` asks a loopback server in a process of its own,
 each question with three images of 4 kB out of 600; `resume` is the same call once more, when all
-is answered. Each row is a fresh process; `questions` is what holding the questions takes alone.
+is answered. Each row is a fresh process; what holding the questions takes alone stands in
+brackets.
 """
 
 from __future__ import annotations
@@ -58,12 +59,17 @@ def child(model: str, url: str, work: Path, count: int, concurrency: int) -> Non
     asked = questions(work / "images", count)
     held = peak()
     opened = load_model(model, base_url=url) if url else load_model(model)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), cpu()
     done = evaluate(opened, asked, output=work / model, cache=False, max_concurrency=concurrency)
-    wall = time.perf_counter() - started
+    wall, used = time.perf_counter() - started, cpu() - before
     assert done.complete
     assert done.summary["n"] == count
-    print(json.dumps({"wall": wall, "peak": peak(), "held": held}))
+    print(json.dumps({"wall": wall, "cpu": used, "peak": peak(), "held": held}))
+
+
+def cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def peak() -> float:
@@ -80,8 +86,8 @@ def row(title: str, model: str, url: str, work: str, count: int, concurrency: in
     )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"{title:26} {count:7,} questions  {found['wall']:7.1f} s  peak {found['peak']:5.0f} MB  "
-        f"(questions {found['held']:.0f} MB)",
+        f"{title:23} {count:7,} questions  {found['wall']:6.1f} s  CPU {found['cpu']:6.1f} s  "
+        f"peak {found['peak']:5.0f} MB ({found['held']:.0f})",
         flush=True,
     )
 
