@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol, SupportsIndex, get_args, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.types import Benchmark, Capabilities, FinishReason, Prompt, Reply, Usage
@@ -93,13 +93,13 @@ def checked(reply: object, model: str) -> Reply:
     )
 
 
-def count(value: object) -> int | None:
+def count(value: Any) -> int | None:
     """A number of tokens, or None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    if value is None or isinstance(value, bool):
         return None
     try:
         number = operator.index(value)
-    except TypeError:  # an array
+    except TypeError:  # no whole number
         return None
     return number if 0 <= number <= _MOST_TOKENS else None
 

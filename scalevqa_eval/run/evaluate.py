@@ -21,8 +21,9 @@ from scalevqa_eval.prompts import load_style
 from scalevqa_eval.run import writing
 from scalevqa_eval.run.cache import ReplyCache
 from scalevqa_eval.run.event_loop import run_blocking
-from scalevqa_eval.run.execution import Execution, Plan, Settings
+from scalevqa_eval.run.execution import Execution, Settings
 from scalevqa_eval.run.manifest import build_manifest, run_directory
+from scalevqa_eval.run.plan import Plan
 from scalevqa_eval.run.progress import Progress, Reporter, shown
 from scalevqa_eval.run.retry import RetryPolicy
 from scalevqa_eval.run.store import Evaluation
@@ -95,6 +96,7 @@ def run_evaluation(
     style = load_style(settings.prompt or ("open" if _all_open(benchmark) else benchmark.prompt))
     with ExitStack() as stack:
         train = _fit(model, benchmark, train)
+        images = ImageStore(benchmark.image_root, model.capabilities)
         plans = []
         for name in dict.fromkeys(map(conditions_.parse, conditions)):
             asked = conditions_.apply_all(name, benchmark, settings.seed)
@@ -106,9 +108,9 @@ def run_evaluation(
             )  # fmt: skip
             by_id = {question.id: question for question in asked}
             directory = run_directory(settings.output, manifest)
-            plans.append(Plan(name, by_id, manifest, directory))
+            sampling = settings.sampling
+            plans.append(Plan(name, by_id, manifest, directory, style, sampling, images))
         every = [question for plan in plans for question in plan.questions.values()]
-        images = ImageStore(benchmark.image_root, model.capabilities)
         check_model(model, every, settings.sampling)
         check_images(images, every)
         rates_of(model.name)  # a price file that cannot be read is found before it is needed
@@ -118,10 +120,9 @@ def run_evaluation(
         path = cache_directory() / "replies.sqlite" if use_cache else None
         replies = ReplyCache(path, model, reporter.warn)
         stack.callback(replies.close)
-        execution = Execution(model, benchmark, plans, settings, style, images, replies, reporter)
-        execution.take_over()
+        execution = Execution(model, benchmark, plans, settings, replies, reporter)
         try:
-            run_blocking(execution.run(settings.max_concurrency or model.capabilities.concurrency))
+            run_blocking(execution.run())
         except (KeyboardInterrupt, ScaleVQAError):
             execution.stopped = "interrupted"
             with suppress(ScaleVQAError):  # such as a full disk; what stopped the run is raised
