@@ -8,18 +8,13 @@ order in which questions are asked. docs/conditions.md shows how to add one.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import math
-import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from scalevqa_eval.conditions.wrong_images import wrong_views
+from scalevqa_eval.conditions.chance import Views, permutation, wrong_views
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.types import SCALES, Benchmark, Question, View
-
-Views = tuple[View, ...]
+from scalevqa_eval.types import SCALES, Benchmark, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ def condition(
     needs: Sequence[str] = (),
     numbered: bool = False,
 ) -> Callable[[Apply], Apply]:
-    """Register a function as the condition `name`; `about` is its line in the help.
+    """Register a function as the condition `name`; `about` says in one line what it shows.
 
     Joined conditions are applied in the order in which they were registered. The function gets
     a question with its views in order low, mid, high and returns what is shown of it, or None if
@@ -80,13 +75,6 @@ def condition(
 def names() -> list[str]:
     """All names, for help texts; a numbered condition is shown with the index K."""
     return [f"{entry.name}-K" if entry.numbered else entry.name for entry in CONDITIONS.values()]
-
-
-def describe(name: str) -> str:
-    """What a condition shows, in one line. Raises UsageError for an unknown name."""
-    if name.endswith("-K") and name[:-2] in CONDITIONS:
-        return CONDITIONS[name[:-2]].about
-    return "; ".join(entry.about for entry, _ in _parts(name))
 
 
 def parse(name: str) -> str:
@@ -121,17 +109,14 @@ def apply_all(name: str, benchmark: Benchmark, seed: int) -> list[Question]:
 def _apply(
     parts: list[tuple[Condition, int]], question: Question, benchmark: Benchmark, seed: int
 ) -> Question | None:
-    shown: Question | None = _with_views(question, ordered_views(question.views))
+    # From the widest field to the narrowest; equal scales keep their order.
+    ordered = sorted(question.views, key=lambda view: SCALES.index(view.scale))
+    shown: Question | None = _with_views(question, tuple(ordered))
     for entry, index in parts:
         if shown is None:
             return None
         shown = entry.function(shown, Context(benchmark, seed, index))
     return shown
-
-
-def ordered_views(views: Views) -> Views:
-    """Views from the widest field to the narrowest; equal scales keep their order."""
-    return tuple(sorted(views, key=lambda view: SCALES.index(view.scale)))
 
 
 def _with_views(question: Question, views: Views) -> Question:
@@ -143,13 +128,11 @@ def _with_views(question: Question, views: Views) -> Question:
 
 def _parts(name: str) -> list[tuple[Condition, int]]:
     parts = [_part(piece.strip(), name) for piece in name.split("+")]
-    _refuse_contradictions(parts, name)
+    _refuse_contradictions([entry for entry, _ in parts], name)
     if {entry.name for entry, _ in parts} >= {"no-images", "no-question"}:
         both = {"no-images": "options-only", "no-question": ""}
-        renamed = [both.get(entry.name, entry.name) for entry, _ in parts]
-        parts = [
-            (CONDITIONS[new], index) for new, (_, index) in zip(renamed, parts, strict=True) if new
-        ]
+        renamed = [(both.get(entry.name, entry.name), index) for entry, index in parts]
+        parts = [(CONDITIONS[new], index) for new, index in renamed if new]
     order = list(CONDITIONS)
     return sorted(parts, key=lambda part: order.index(part[0].name))
 
@@ -169,8 +152,7 @@ def _part(piece: str, whole: str) -> tuple[Condition, int]:
     raise UsageError(f"no condition {piece!r}{where}: {hint}")
 
 
-def _refuse_contradictions(parts: list[tuple[Condition, int]], name: str) -> None:
-    entries = [entry for entry, _ in parts]
+def _refuse_contradictions(entries: list[Condition], name: str) -> None:
     for place, one in enumerate(entries):
         for other in entries[place + 1 :]:
             reason = _conflict(one, other) or _conflict(other, one)
@@ -191,45 +173,6 @@ def _conflict(one: Condition, other: Condition) -> str:
     if lost := sorted(one.removes & other.removes):
         return f"both {one.name} and {other.name} leave out {lost[0]}"
     return ""
-
-
-# --- chance ------------------------------------------------------------------------------------
-
-
-def _generator(seed: int, *key: str) -> random.Random:
-    """A generator that depends on the seed and the key alone, on every platform."""
-    text = "\x1f".join((str(seed), *key))
-    return random.Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-
-
-def permutation(count: int, index: int, seed: int, *key: str) -> tuple[int, ...]:
-    """The `index`-th reordering of `range(count)` for this seed and key.
-
-    Entry i says which old place comes to place i. Never the identity (for two places or more),
-    and no repetition before all `count! - 1` others were used.
-    """
-    others = math.factorial(count) - 1
-    if others < 1:
-        return tuple(range(count))
-    generator = _generator(seed, "permutation", *key)
-    start = generator.randrange(others)
-    step = generator.randrange(1, others + 1)
-    while math.gcd(step, others) != 1:
-        step = step % others + 1
-    rank = 1 + (start + index * step) % others
-    left = list(range(count))
-    result = []
-    for size in range(count, 0, -1):
-        place, rank = divmod(rank, math.factorial(size - 1))
-        result.append(left.pop(place))
-    return tuple(result)
-
-
-def letter_map(question: Question, index: int, seed: int) -> dict[str, str]:
-    """Where each option letter of `question` goes under `permuted-options-<index>`."""
-    letters = list(question.options)
-    order = permutation(len(letters), index, seed, question.id)
-    return {letters[old]: letters[new] for new, old in enumerate(order)}
 
 
 # --- the conditions, in the order in which joined ones are applied -------------------------------
@@ -289,10 +232,9 @@ def _without(scale: str) -> None:
         return replace(question, views=views) if views and views != question.views else None
 
 
-for _scale in ("low", "mid", "high"):
-    _only(_scale)
-for _scale in ("low", "mid", "high"):
-    _without(_scale)
+for _make in (_only, _without):
+    for _scale in ("low", "mid", "high"):
+        _make(_scale)
 
 
 @condition(
@@ -341,7 +283,8 @@ def _options_only(question: Question, context: Context) -> Question | None:
 def _permuted_options(question: Question, context: Context) -> Question | None:
     if question.is_open:
         return None
-    letters = letter_map(question, context.index, context.seed)
-    moved = {letters[letter]: text for letter, text in question.options.items()}
-    options = {letter: moved[letter] for letter in question.options}
-    return replace(question, options=options, answer=letters[question.answer])
+    letters = list(question.options)
+    order = permutation(len(letters), context.index, context.seed, question.id)
+    options = {new: question.options[letters[old]] for new, old in zip(letters, order, strict=True)}
+    answer = letters[order.index(letters.index(question.answer))]
+    return replace(question, options=options, answer=answer)

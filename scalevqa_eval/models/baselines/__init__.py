@@ -18,16 +18,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalevqa_eval.errors import ModelError, UsageError
-from scalevqa_eval.models.base import Model, TrainableModel
-from scalevqa_eval.types import Benchmark, Capabilities, Prompt, Reply
+from scalevqa_eval.errors import DataError, ModelError, UsageError
+from scalevqa_eval.models.base import Model
+from scalevqa_eval.types import Benchmark, Capabilities, Prompt, Question, Reply
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from scalevqa_eval.models.baselines.pixels import PixelModel
-    from scalevqa_eval.models.baselines.text import TextPrior
+    # One score an option, in the order in which the prompt shows them.
+    Score = Callable[[Prompt], NDArray[np.float64]]
 
 NAMES = ("random", "first", "longest", "text-prior", "pixels")
 _VERSION = 1  # of what the baselines answer: part of their identity
@@ -40,34 +40,109 @@ def load(name: str, *, seed: int = 0, train: Benchmark | Path | str | None = Non
 
     Raises UsageError for an unknown name, DataError if `train` cannot be learned from.
     """
-    rules: dict[str, Callable[[Prompt], str]] = {
-        "random": lambda prompt: _by_chance(prompt, seed),
-        "first": lambda prompt: next(iter(prompt.options)),
-        "longest": _longest,
-    }
-    if name in rules:
-        return Rule(name, rules[name], seed)
-    learned: dict[str, Callable[[int], TrainableModel]] = {
-        "text-prior": TextPriorModel,
-        "pixels": PixelsModel,
-    }
+    if name == "random":
+        return _Rule(name, lambda prompt: _by_chance(prompt, seed), {"seed": seed})
+    if name == "first":
+        return _Rule(name, lambda prompt: next(iter(prompt.options)))
+    if name == "longest":
+        return _Rule(name, lambda prompt: max(prompt.options, key=lambda x: len(prompt.options[x])))
+    learned = {"text-prior": _text_prior, "pixels": _pixels}
     if name not in learned:
         near = difflib.get_close_matches(name, NAMES, 1)
         hint = f"did you mean baseline/{near[0]}? " if near else ""
         names = ", ".join(f"baseline/{known}" for known in NAMES)
         raise UsageError(f"no model baseline/{name}: {hint}there are {names}")
-    model = learned[name](seed)
+    model = _Learned(name, learned[name], seed)
     if train is not None:
-        model.fit(_as_benchmark(train))
+        from scalevqa_eval.data import load_benchmark
+
+        model.fit(train if isinstance(train, Benchmark) else load_benchmark(train))
     return model
 
 
-def _as_benchmark(train: Benchmark | Path | str) -> Benchmark:
-    if isinstance(train, Benchmark):
-        return train
-    from scalevqa_eval.data import load_benchmark
+class _Rule:
+    """A baseline that looks at neither image nor train split."""
 
-    return load_benchmark(train)
+    capabilities = Capabilities(cacheable=False, needs_options=True)
+
+    def __init__(
+        self, name: str, choose: Callable[[Prompt], str], identity: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name = f"baseline/{name}"
+        self.identity: Mapping[str, Any] = {"version": _VERSION, **(identity or {})}
+        self._choose = choose
+
+    async def reply(self, prompt: Prompt) -> Reply:
+        """The letter that the rule gives. Raises ModelError on an open question."""
+        started = time.monotonic()
+        _check_options(prompt, self.name)
+        return _reply(self._choose(prompt), self.name, started)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class _Learned:
+    """A baseline that first learns, from the train split, which options are right."""
+
+    capabilities = Capabilities(cacheable=False, needs_options=True, concurrency=2)
+
+    def __init__(
+        self, name: str, learn: Callable[[Benchmark, tuple[Question, ...], int], Score], seed: int
+    ) -> None:
+        self.name = f"baseline/{name}"
+        self.identity: Mapping[str, Any] = {"version": _VERSION, "seed": seed, "train": None}
+        self._learn = learn
+        self._seed = seed
+        self._score: Score | None = None
+
+    def fit(self, train: Benchmark) -> None:
+        """Learn from questions, answers and images. Raises DataError if there are none, or an
+        image is unusable."""
+        from threadpoolctl import threadpool_limits
+
+        if not train.questions:
+            raise DataError(
+                f"{self.name} learns from the train split, and that of {train.name} is empty"
+            )
+        questions = tuple(question for question in train.questions if not question.is_open)
+        if not questions:
+            raise DataError(
+                f"{self.name} learns from multiple-choice questions; {train.name} has open ones "
+                "only"
+            )
+        # The matrices are small: more threads than one only wait for each other.
+        with threadpool_limits(1):
+            self._score = self._learn(train, questions, self._seed)
+        self.identity = {**self.identity, "train": _digest(train)}
+
+    async def reply(self, prompt: Prompt) -> Reply:
+        """The option with the best score. Raises ModelError before `fit`."""
+        started = time.monotonic()
+        _check_options(prompt, self.name)
+        if self._score is None:
+            raise ModelError(
+                f"{self.name} has learned nothing yet: call fit(train) first", fatal=True
+            )
+        scores = await asyncio.to_thread(self._score, prompt)
+        return _reply(_best(scores, prompt, self._seed), self.name, started)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+def _text_prior(train: Benchmark, questions: tuple[Question, ...], seed: int) -> Score:
+    from scalevqa_eval.models.baselines.text import TextPrior
+
+    return TextPrior(questions).scores
+
+
+def _pixels(train: Benchmark, questions: tuple[Question, ...], seed: int) -> Score:
+    from scalevqa_eval.images import ImageStore
+    from scalevqa_eval.models.baselines.pixels import PixelModel
+
+    store = ImageStore(train.image_root, _Learned.capabilities)
+    return PixelModel(questions, store.part, seed).scores
 
 
 def _number(seed: int, *about: str) -> int:
@@ -81,19 +156,11 @@ def _by_chance(prompt: Prompt, seed: int) -> str:
     return letters[_number(seed, prompt.question_id) % len(letters)]
 
 
-def _longest(prompt: Prompt) -> str:
-    return max(prompt.options, key=lambda letter: len(prompt.options[letter]))
-
-
 def _best(scores: NDArray[np.float64], prompt: Prompt, seed: int) -> str:
     """The letter with the highest score; of equal ones, one by chance from the texts alone."""
     top = float(scores.max()) - _TIE
     tied = [x for x, score in zip(prompt.options, scores, strict=True) if score >= top]
     return min(tied, key=lambda letter: _number(seed, prompt.text, prompt.options[letter]))
-
-
-def _reply(letter: str, model: str, started: float) -> Reply:
-    return Reply(f"<answer>{letter}</answer>", model=model, latency=time.monotonic() - started)
 
 
 def _check_options(prompt: Prompt, name: str) -> None:
@@ -103,105 +170,8 @@ def _check_options(prompt: Prompt, name: str) -> None:
         )
 
 
-class Rule:
-    """A baseline that looks at neither image nor train split."""
-
-    capabilities = Capabilities(cacheable=False, needs_options=True)
-
-    def __init__(self, name: str, choose: Callable[[Prompt], str], seed: int) -> None:
-        self.name = f"baseline/{name}"
-        self._choose = choose
-        self.identity: Mapping[str, Any] = {"version": _VERSION}
-        if name == "random":
-            self.identity = {"version": _VERSION, "seed": seed}
-
-    async def reply(self, prompt: Prompt) -> Reply:
-        """The letter that the rule gives. Raises ModelError on an open question."""
-        started = time.monotonic()
-        _check_options(prompt, self.name)
-        return _reply(self._choose(prompt), self.name, started)
-
-    async def aclose(self) -> None:
-        """Nothing to free."""
-
-
-class TextPriorModel:
-    """What can be learned from the texts of the train split."""
-
-    name = "baseline/text-prior"
-    capabilities = Capabilities(cacheable=False, needs_options=True, concurrency=2)
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._fitted: TextPrior | None = None
-        self.identity: Mapping[str, Any] = {"version": _VERSION, "seed": seed, "train": None}
-
-    def fit(self, train: Benchmark) -> None:
-        """Learn which option texts are right. Raises DataError if `train` has no questions."""
-        from threadpoolctl import threadpool_limits
-
-        from scalevqa_eval.models.baselines.text import TextPrior, train_questions
-
-        with threadpool_limits(1):
-            self._fitted = TextPrior(train_questions(train, self.name))
-        self.identity = {**self.identity, "train": _digest(train)}
-
-    async def reply(self, prompt: Prompt) -> Reply:
-        """The option with the best text. Raises ModelError before `fit`."""
-        started = time.monotonic()
-        _check_options(prompt, self.name)
-        if self._fitted is None:
-            raise _not_fitted(self.name)
-        scores = self._fitted.scores(prompt.text, prompt.options, prompt.dimension)
-        return _reply(_best(scores, prompt, self._seed), self.name, started)
-
-    async def aclose(self) -> None:
-        """Nothing to free."""
-
-
-class PixelsModel:
-    """A small classical vision model. Reads the bytes of the images that the prompt shows."""
-
-    name = "baseline/pixels"
-    capabilities = Capabilities(cacheable=False, needs_options=True, concurrency=2)
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._fitted: PixelModel | None = None
-        self.identity: Mapping[str, Any] = {"version": _VERSION, "seed": seed, "train": None}
-
-    def fit(self, train: Benchmark) -> None:
-        """Learn from images and texts. Raises DataError if there are none or one is unusable."""
-        from threadpoolctl import threadpool_limits
-
-        from scalevqa_eval.images import ImageStore
-        from scalevqa_eval.models.baselines.pixels import PixelModel
-        from scalevqa_eval.models.baselines.text import train_questions
-
-        questions = train_questions(train, self.name)
-        store = ImageStore(train.image_root, self.capabilities)
-        # The matrices are small: more threads than one only wait for each other.
-        with threadpool_limits(1):
-            self._fitted = PixelModel(questions, store.part, self._seed)
-        self.identity = {**self.identity, "train": _digest(train)}
-
-    async def reply(self, prompt: Prompt) -> Reply:
-        """The option that suits the images best. Raises ModelError before `fit`."""
-        started = time.monotonic()
-        _check_options(prompt, self.name)
-        if self._fitted is None:
-            raise _not_fitted(self.name)
-        scores = await asyncio.to_thread(
-            self._fitted.scores, prompt.images, prompt.text, prompt.options, prompt.dimension
-        )
-        return _reply(_best(scores, prompt, self._seed), self.name, started)
-
-    async def aclose(self) -> None:
-        """Nothing to free."""
-
-
-def _not_fitted(name: str) -> ModelError:
-    return ModelError(f"{name} has learned nothing yet: call fit(train) first", fatal=True)
+def _reply(letter: str, model: str, started: float) -> Reply:
+    return Reply(f"<answer>{letter}</answer>", model=model, latency=time.monotonic() - started)
 
 
 def _digest(train: Benchmark) -> str:

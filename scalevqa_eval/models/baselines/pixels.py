@@ -7,44 +7,43 @@ views look like (colour, stain, texture and spots, reduced), and b, W a conditio
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from scalevqa_eval.models.baselines.features import FEATURES, view_features
 from scalevqa_eval.models.baselines.text import (
+    Choices,
     Design,
     Floats,
     OptionText,
     Rows,
-    choices_of,
-    choose_ridge,
-    fit_logit,
-    groups_of,
+    fit_choices,
 )
-from scalevqa_eval.types import SCALES, ImagePart, Question, View
+from scalevqa_eval.types import SCALES, ImagePart, Prompt, Question, View
 
 _TEXT_SIZE = 64
 _IMAGE_SIZE = 160
 _KEPT = 4096  # feature vectors, about 2 kB each: what several questions share is read once
+_RIDGES = (0.001, 0.01, 0.1, 1.0)
 
 
 class PixelModel:
     """P(option | images, text), fitted on questions whose images `image` gives."""
-
-    _RIDGES = (0.001, 0.01, 0.1, 1.0)
 
     def __init__(
         self, questions: Sequence[Question], image: Callable[[View], ImagePart], seed: int
     ) -> None:
         self._seen: OrderedDict[str, Floats] = OrderedDict()
         self._fit_images(questions, image, seed)
-        self._fit_texts(questions, seed)
+        self._text = OptionText(questions)
+        table = self._text.rows(questions)
+        size = min(_TEXT_SIZE, *table.shape)
+        self._topics = randomized_svd(table, size, n_iter=5, random_state=seed)[2]
         looks = np.stack([self._look(image(view) for view in q.views) for q in questions])
-        texts = np.vstack([self._texts(q.text, q.options, q.dimension) for q in questions])
-        choices = choices_of(questions)
-        owner = choices.owner
+        texts = np.vstack([self._texts(question) for question in questions])
+        owner = Choices.of(questions).owner
         width, depth = texts.shape[1], looks.shape[1]
 
         def make(rows: Rows) -> Design:
@@ -60,29 +59,19 @@ class PixelModel:
 
             return Design(width * depth, forward, adjoint)
 
-        ridge = choose_ridge(make, choices, groups_of(questions), self._RIDGES)
-        weights = fit_logit(make(np.arange(len(texts))), choices, ridge)
-        self._weights = weights.reshape(width, depth)
+        self._weights = fit_choices(make, questions, _RIDGES).reshape(width, depth)
 
-    def scores(
-        self,
-        images: Iterable[ImagePart],
-        text: str,
-        options: Mapping[str, str],
-        dimension: str,
-    ) -> Floats:
+    def scores(self, prompt: Prompt) -> Floats:
         """One score an option. Without images, as if the views were the average ones."""
-        scores: Floats = self._texts(text, options, dimension) @ self._weights @ self._look(images)
+        scores: Floats = self._texts(prompt) @ self._weights @ self._look(prompt.images)
         return scores
 
     def _fit_images(
         self, questions: Sequence[Question], image: Callable[[View], ImagePart], seed: int
     ) -> None:
         """Means and spreads of each scale's features, and the directions in which they vary."""
-        sets: dict[tuple[tuple[str, str], ...], tuple[View, ...]] = {}
-        for question in questions:
-            sets.setdefault(tuple((v.scale, v.image) for v in question.views), question.views)
-        rows = [self._raw(image(view) for view in views) for views in sets.values()]
+        sets = dict.fromkeys(question.views for question in questions)
+        rows = [self._raw(image(view) for view in views) for views in sets]
         table = np.stack(rows).reshape(len(rows), len(SCALES), FEATURES)
         known = ~np.isnan(table)
         count = np.maximum(known.sum(axis=0), 1)
@@ -94,15 +83,9 @@ class PixelModel:
         size = min(_IMAGE_SIZE, *scaled.shape)
         self._directions = randomized_svd(scaled, size, n_iter=5, random_state=seed)[2]
 
-    def _fit_texts(self, questions: Sequence[Question], seed: int) -> None:
-        self._text = OptionText(questions)
-        table = self._text.table(questions)
-        size = min(_TEXT_SIZE, *table.shape)
-        self._topics = randomized_svd(table, size, n_iter=5, random_state=seed)[2]
-
-    def _texts(self, text: str, options: Mapping[str, str], dimension: str) -> Floats:
+    def _texts(self, asked: Question | Prompt) -> Floats:
         """(options, size)"""
-        found: Floats = self._text.rows(text, options, dimension) @ self._topics.T
+        found: Floats = self._text.rows([asked]) @ self._topics.T
         return found
 
     def _raw(self, images: Iterable[ImagePart]) -> Floats:
@@ -115,8 +98,7 @@ class PixelModel:
     def _features(self, part: ImagePart) -> Floats:
         found = self._seen.get(part.sha256)
         if found is None:
-            found = view_features(part.load())
-            self._seen[part.sha256] = found
+            found = self._seen[part.sha256] = view_features(part.load())
             while len(self._seen) > _KEPT:
                 self._seen.popitem(last=False)
         return found
