@@ -16,7 +16,7 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.errors import MissingExtra, UsageError
+from scalevqa_eval.errors import DataError, MissingExtra, UsageError
 
 GRPO, SFT = "ppo_trainer", "sft_trainer_engine"
 
@@ -68,7 +68,7 @@ def preset_names() -> tuple[str, ...]:
 
 def load_preset(name: str) -> Preset:
     """A built-in preset by name, or a user's own YAML file. Raises UsageError."""
-    import yaml
+    from scalevqa_eval.data import read_yaml
 
     file: Any = Path(name)
     if name in preset_names():
@@ -78,7 +78,7 @@ def load_preset(name: str) -> Preset:
             f"no preset {name!r}: {', '.join(preset_names())}, or the path of a YAML file"
         )
     try:
-        data = yaml.safe_load(file.read_text("utf-8"))
+        data = read_yaml(file.read_text("utf-8"), name, "preset")
         base = load_preset(data["extends"]) if "extends" in data else None
         own = tuple(
             Setting(str(row["key"]), row["value"], str(row["source"])) for row in data["settings"]
@@ -89,7 +89,7 @@ def load_preset(name: str) -> Preset:
             reward=data.get("reward", base.reward if base else None),
             settings=merge(base.settings if base else (), own),
         )
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (DataError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise UsageError(f"{name} is no preset: {type(error).__name__} {error}") from error
 
 

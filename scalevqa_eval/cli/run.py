@@ -175,17 +175,14 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 def engine_options(pairs: list[str] | None) -> dict[str, Any]:
     """`KEY=VALUE` texts as options; values are read as YAML scalars (numbers, true, null)."""
-    import yaml
+    from scalevqa_eval.data import read_yaml
 
     options: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise UsageError(f"an engine option is written KEY=VALUE, not {pair!r}")
-        try:
-            options[key.replace("-", "_")] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"the value of engine option {pair!r} cannot be read") from error
+        options[key.replace("-", "_")] = read_yaml(value, f"engine option {pair!r}", "value")
     return options
 
 

@@ -47,6 +47,18 @@ class Condition:
 
 CONDITIONS: dict[str, Condition] = {}
 
+__all__ = [
+    "CONDITIONS",
+    "Condition",
+    "Context",
+    "apply",
+    "apply_all",
+    "condition",
+    "names",
+    "parse",
+    "permutation",
+]
+
 
 def condition(
     name: str,

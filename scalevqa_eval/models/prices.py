@@ -76,12 +76,9 @@ def _table(own: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _read(text: str, place: str) -> dict[str, Mapping[str, Any]]:
-    import yaml
+    from scalevqa_eval.data import read_yaml
 
-    try:
-        table = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise DataError(f"{place} is no YAML: {error}") from None
+    table = read_yaml(text, place) or {}
     if not isinstance(table, dict):
         raise DataError(f"{place} must map model names to prices")
     for name, entry in table.items():

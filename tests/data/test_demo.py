@@ -25,9 +25,8 @@ from sklearn.model_selection import GroupKFold
 
 from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.data.demo import LEAKY_PHRASE, build_demo
-from scalevqa_eval.data.demo.cells import NUCLEI
 from scalevqa_eval.data.demo.drawing import PIXELS, draw_view
-from scalevqa_eval.data.demo.scene import FINDINGS, Scene, draw_stain, lay_out
+from scalevqa_eval.data.demo.scene import FINDINGS, NUCLEI, Scene, draw_stain, lay_out
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Question
 
@@ -251,7 +250,8 @@ def test_a_scene_shows_its_findings_and_no_others(seed: int, present: set[str]) 
     rng = np.random.default_rng(seed)
     findings = {name: name in present for name in FINDINGS}
     scene = lay_out(findings, draw_stain(rng), rng)
-    kinds = [NUCLEI[kind] for kind in scene.kinds[inside_high(scene, scene.nuclei)]]
+    inside = inside_high(scene, scene.nuclei.centres)
+    kinds = [NUCLEI[kind] for kind in scene.nuclei.kinds[inside]]
     drawn = {shape.kind for shape in scene.shapes}
     assert (kinds.count("mitosis") >= 1) == findings["mitoses"]
     assert (kinds.count("lymphocyte") >= 5) == findings["lymphocytes"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,9 +86,8 @@ def build_demo(directory: Path, seed: int = 0, leaky: bool = False) -> Path:
     """Writes the demo (or its leaky twin) into `directory`, which is made if need be.
 
     `train.json`, `val.json` and `test.json` are in the Scale-VQA file format; the pictures, three
-    a place, lie under `images/`. The same seed gives the same bytes. The question files are
-    written last, test.json as the last of all, each in one step: where it is, all is. Returns
-    `directory`; raises DataError if it cannot be written.
+    a place, lie under `images/`. The same seed gives the same bytes. Returns `directory`; raises
+    DataError if it cannot be written.
     """
     directory = Path(directory)
     try:
@@ -107,14 +105,8 @@ def build_demo(directory: Path, seed: int = 0, leaky: bool = False) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """In one step, so that a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def _split(

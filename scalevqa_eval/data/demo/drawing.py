@@ -2,7 +2,7 @@
 
 A scene is shapes and nuclei in micrometres; a view is a window on it, drawn with as much detail
 as its magnification resolves. So the mid view is truly a crop of the low one, and the high view
-of the mid one. Everything follows from the random generator that is passed in.
+of the mid one. Grain comes from the random generator that is passed in.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from scalevqa_eval.data.demo.cells import NUCLEI, SCENE, Shape, Window
-from scalevqa_eval.data.demo.scene import Scene, Stain
+from scalevqa_eval.data.demo.scene import NUCLEI, SCENE, Scene, Stain, Window
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -23,6 +22,7 @@ RGB = tuple[int, int, int]
 
 PIXELS = 224
 _OVERSAMPLE = 2
+_SIDE = PIXELS * _OVERSAMPLE
 _GRAIN = 0.035
 
 # Optical densities of haematoxylin and eosin in red, green and blue: the colour-deconvolution
@@ -52,10 +52,12 @@ _AMOUNTS: dict[str, tuple[float, float, float]] = {
     "chromatin": (1.35, 0.60, 0.0),
     "pigment": (0.35, 0.75, 1.5),
 }
+# Haematoxylin of each of NUCLEI where they are too small to draw.
+_SHADES = np.array([0.95, 0.85, 1.55, 1.9])
 
 
 @lru_cache(maxsize=1024)
-def colour(stain: Stain, name: str) -> RGB:
+def _colour(stain: Stain, name: str) -> RGB:
     """The 8-bit RGB colour of a structure in a slide's stain."""
     haematoxylin, eosin, blue = _AMOUNTS[name]
     density = haematoxylin * stain.haematoxylin * (_HAEMATOXYLIN + np.array(stain.hue))
@@ -67,19 +69,25 @@ def colour(stain: Stain, name: str) -> RGB:
 
 def draw_view(scene: Scene, window: Window, rng: np.random.Generator) -> Image.Image:
     """The window of the scene as an RGB picture of 224 × 224 pixels."""
-    side = PIXELS * _OVERSAMPLE
-    canvas = Image.new("RGB", (side, side), colour(scene.stain, scene.stroma))
-    draw = ImageDraw.Draw(canvas)
-    scale = side / window.size
-    if window.size < SCENE:
-        _draw_fibres(draw, scene, window, scale)
-    for shape in scene.shapes:
-        _draw_shape(draw, scene.stain, shape, window, scale)
-    if window.size < SCENE:
-        _draw_nuclei(draw, scene, window, scale)
-        _draw_granules(draw, scene, window, scale)
-        return _develop(canvas.reduce(_OVERSAMPLE), None, scene, window, rng)
-    return _develop(canvas.reduce(_OVERSAMPLE), _nuclear_shade(scene, window), scene, window, rng)
+    pen = _Pen(scene, window)
+    close = window.size < SCENE
+    if close:
+        pen.draw_fibres()
+    pen.draw_shapes()
+    if close:
+        pen.draw_nuclei()
+        pen.draw_granules()
+    picture = np.asarray(pen.canvas.reduce(_OVERSAMPLE), np.float32)
+    # What the stain does unevenly: cloudiness, grain, nuclei too small to draw.
+    cloud = _cloud(scene, window)
+    cloud += _GRAIN * rng.standard_normal((PIXELS, PIXELS), np.float32)
+    pixels = picture * np.exp(-cloud)[:, :, None]
+    if not close:
+        haematoxylin = scene.stain.haematoxylin * (_HAEMATOXYLIN + np.array(scene.stain.hue))
+        shade = _nuclear_shade(scene, window)[:, :, None]
+        pixels = pixels * np.exp(-shade * haematoxylin.astype(np.float32))
+    soft = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return soft.filter(ImageFilter.GaussianBlur(0.5))
 
 
 def encode(picture: Image.Image) -> bytes:
@@ -89,142 +97,114 @@ def encode(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _outlines(points: Floats, window: Window, scale: float) -> Floats:
-    outlines: Floats = (points - np.array([window.x, window.y])) * scale
-    return outlines
+class _Pen:
+    """Draws a scene's parts onto the canvas of one window."""
 
+    def __init__(self, scene: Scene, window: Window) -> None:
+        self.scene, self.window = scene, window
+        self.scale = _SIDE / window.size
+        self.canvas = Image.new("RGB", (_SIDE, _SIDE), self.colour(scene.stroma))
+        self.draw = ImageDraw.Draw(self.canvas)
 
-def _draw_shape(
-    draw: ImageDraw.ImageDraw, stain: Stain, shape: Shape, window: Window, scale: float
-) -> None:
-    left, top, right, bottom = shape.box
-    if right < window.x or bottom < window.y:
-        return
-    if left > window.x + window.size or top > window.y + window.size:
-        return
-    points = _outlines(shape.outline, window, scale)
-    draw.polygon(points.ravel().tolist(), fill=colour(stain, shape.kind))
+    def colour(self, name: str) -> RGB:
+        return _colour(self.scene.stain, name)
 
+    def place(self, points: Floats) -> Floats:
+        """Micrometres → pixels of the canvas."""
+        placed: Floats = (points - self.window.corner) * self.scale
+        return placed
 
-def _draw_fibres(draw: ImageDraw.ImageDraw, scene: Scene, window: Window, scale: float) -> None:
-    fill = colour(scene.stain, scene.stroma.replace("stroma", "fibre"))
-    width = max(1, round(2.0 * scale))
-    for line in _outlines(scene.fibres, window, scale):
-        if line.max() > 0 and line.min() < window.size * scale:
-            draw.line(line.ravel().tolist(), fill=fill, width=width)
+    def fill(self, points: Floats, name: str, rim: RGB | None = None) -> None:
+        corners = points.ravel().tolist()
+        self.draw.polygon(corners, fill=self.colour(name), outline=rim, width=2 if rim else 1)
 
+    def draw_shapes(self) -> None:
+        left, top, size = self.window.x, self.window.y, self.window.size
+        for shape in self.scene.shapes:
+            (x, y), (right, bottom) = shape.outline.min(axis=0), shape.outline.max(axis=0)
+            if x <= left + size and y <= top + size and right >= left and bottom >= top:
+                self.fill(self.place(shape.outline), shape.kind)
 
-def _visible(scene: Scene, window: Window) -> NDArray[np.intp]:
-    margin = 12.0
-    x, y = scene.nuclei.T
-    inside = (x > window.x - margin) & (x < window.x + window.size + margin)
-    inside &= (y > window.y - margin) & (y < window.y + window.size + margin)
-    return np.flatnonzero(inside)
+    def draw_fibres(self) -> None:
+        fill = self.colour(self.scene.stroma.replace("stroma", "fibre"))
+        width = max(1, round(2.0 * self.scale))
+        for line in self.place(self.scene.fibres):
+            if line.max() > 0 and line.min() < self.window.size * self.scale:
+                self.draw.line(line.ravel().tolist(), fill=fill, width=width)
 
+    def draw_nuclei(self) -> None:
+        nuclei, detailed = self.scene.nuclei, self.scale > 3
+        margin = 12.0
+        away = nuclei.centres - self.window.corner
+        inside = ((away > -margin) & (away < self.window.size + margin)).all(axis=1)
+        seen = np.flatnonzero(inside)
+        angles = nuclei.angles[seen, None]
+        turn = np.linspace(0, 2 * np.pi, 20 if detailed else 9, endpoint=False)
+        wobble = 1 + 0.07 * np.sin(3 * turn + 7 * angles)
+        along = np.cos(turn) * nuclei.radii[seen, :1] * wobble
+        across = np.sin(turn) * nuclei.radii[seen, 1:] * wobble
+        cos, sin = np.cos(angles), np.sin(angles)
+        outlines = np.stack([along * cos - across * sin, along * sin + across * cos], axis=-1)
+        points = self.place(outlines + nuclei.centres[seen, None])
+        rim = self.colour("chromatin")
+        for index, outline in zip(seen.tolist(), points, strict=True):
+            kind = NUCLEI[nuclei.kinds[index]]
+            if kind == "mitosis":
+                self.draw_mitosis(index)
+            elif detailed and kind == "epithelial":
+                self.fill(outline, f"nucleus-{kind}", rim)
+                self.draw_chromatin(index, rim)
+            else:
+                self.fill(outline, f"nucleus-{kind}")
 
-def _draw_nuclei(draw: ImageDraw.ImageDraw, scene: Scene, window: Window, scale: float) -> None:
-    detailed = scale > 3
-    turn = np.linspace(0, 2 * np.pi, 20 if detailed else 9, endpoint=False)
-    seen = _visible(scene, window)
-    wobble = 1 + 0.07 * np.sin(3 * turn + 7 * scene.angles[seen, None])
-    along = np.cos(turn) * scene.radii[seen, :1] * wobble
-    across = np.sin(turn) * scene.radii[seen, 1:] * wobble
-    cos, sin = np.cos(scene.angles[seen, None]), np.sin(scene.angles[seen, None])
-    outlines = np.stack([along * cos - across * sin, along * sin + across * cos], axis=-1)
-    points = _outlines(outlines + scene.nuclei[seen, None], window, scale)
-    fills = [colour(scene.stain, f"nucleus-{kind}") for kind in NUCLEI]
-    rim = colour(scene.stain, "chromatin")
-    rows = zip(seen.tolist(), scene.kinds[seen].tolist(), points, strict=True)
-    for index, kind, outline in rows:
-        corners = outline.ravel().tolist()
-        if NUCLEI[kind] == "mitosis":
-            _draw_mitosis(draw, scene, index, window, scale)
-        elif detailed and NUCLEI[kind] == "epithelial":
-            draw.polygon(corners, fill=fills[kind], outline=rim, width=2)
-            _draw_chromatin(draw, scene, index, window, scale, rim)
-        else:
-            draw.polygon(corners, fill=fills[kind])
+    def draw_chromatin(self, index: int, fill: RGB) -> None:
+        """Clumps inside a nucleus, placed by its own angle so that every view agrees."""
+        centre = self.place(self.scene.nuclei.centres[index])
+        reach = float(self.scene.nuclei.radii[index].min()) * self.scale
+        for step in range(4):
+            angle = self.scene.nuclei.angles[index] * 5 + step * 2.1
+            spot = centre + 0.5 * reach * np.array([np.cos(angle), np.sin(angle)])
+            radius = reach * (0.22 if step == 0 else 0.12)
+            self.draw.ellipse([*(spot - radius), *(spot + radius)], fill=fill)
 
+    def draw_mitosis(self, index: int) -> None:
+        """A rounded, cleared cell with two dark ragged plates drawing apart."""
+        scale = self.scale
+        centre = self.place(self.scene.nuclei.centres[index])
+        angle = float(self.scene.nuclei.angles[index])
+        along = np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([-along[1], along[0]])
+        radius = 8.0 * scale
+        box = [*(centre - radius), *(centre + radius)]
+        self.draw.ellipse(box, fill=self.colour("clearing"))
+        steps = np.linspace(-1, 1, 7)
+        for side in (-1, 1):
+            middle = centre + side * 2.3 * scale * across
+            edge = 1.7 + 0.5 * np.cos(9 * steps + angle * 11)
+            upper = middle + 5.2 * scale * steps[:, None] * along + scale * edge[:, None] * across
+            lower = middle + 5.2 * scale * steps[::-1, None] * along - scale * 0.9 * across
+            self.fill(np.concatenate([upper, lower]), "nucleus-mitosis")
 
-def _draw_chromatin(
-    draw: ImageDraw.ImageDraw,
-    scene: Scene,
-    index: int,
-    window: Window,
-    scale: float,
-    fill: RGB,
-) -> None:
-    """Clumps inside a nucleus, placed by its own angle so that every view agrees."""
-    centre = _outlines(scene.nuclei[index], window, scale)
-    reach = float(scene.radii[index].min()) * scale
-    for step in range(4):
-        angle = scene.angles[index] * 5 + step * 2.1
-        spot = centre + 0.5 * reach * np.array([np.cos(angle), np.sin(angle)])
-        radius = reach * (0.22 if step == 0 else 0.12)
-        draw.ellipse([*(spot - radius), *(spot + radius)], fill=fill)
-
-
-def _draw_mitosis(
-    draw: ImageDraw.ImageDraw, scene: Scene, index: int, window: Window, scale: float
-) -> None:
-    """A rounded, cleared cell with two dark ragged plates drawing apart."""
-    centre = _outlines(scene.nuclei[index], window, scale)
-    angle = float(scene.angles[index])
-    along = np.array([np.cos(angle), np.sin(angle)])
-    across = np.array([-along[1], along[0]])
-    radius = 8.0 * scale
-    box = [*(centre - radius), *(centre + radius)]
-    draw.ellipse(box, fill=colour(scene.stain, "clearing"))
-    steps = np.linspace(-1, 1, 7)
-    for side in (-1, 1):
-        middle = centre + side * 2.3 * scale * across
-        edge = 1.7 + 0.5 * np.cos(9 * steps + angle * 11)
-        upper = middle + 5.2 * scale * steps[:, None] * along + scale * edge[:, None] * across
-        lower = middle + 5.2 * scale * steps[::-1, None] * along - scale * 0.9 * across
-        points = np.concatenate([upper, lower])
-        draw.polygon(points.ravel().tolist(), fill=colour(scene.stain, "nucleus-mitosis"))
-
-
-def _draw_granules(draw: ImageDraw.ImageDraw, scene: Scene, window: Window, scale: float) -> None:
-    fill = colour(scene.stain, "pigment")
-    for x, y, radius in scene.granules:
-        left, top = (x - window.x - radius) * scale, (y - window.y - radius) * scale
-        right, bottom = left + 2 * radius * scale, top + 2 * radius * scale
-        draw.ellipse([left, top, right, bottom], fill=fill)
+    def draw_granules(self) -> None:
+        fill = self.colour("pigment")
+        for x, y, radius in self.scene.granules:
+            left = (x - self.window.x - radius) * self.scale
+            top = (y - self.window.y - radius) * self.scale
+            wide = 2 * radius * self.scale
+            self.draw.ellipse([left, top, left + wide, top + wide], fill=fill)
 
 
 def _nuclear_shade(scene: Scene, window: Window) -> Singles:
     """Haematoxylin density of nuclei that are no larger than a pixel or two, (224, 224)."""
-    side = PIXELS * _OVERSAMPLE
-    pixel = window.size / side
-    cells = ((scene.nuclei - np.array([window.x, window.y])) / pixel).astype(np.intp)
-    inside = ((cells >= 0) & (cells < side)).all(axis=1)
-    strength = np.array([0.95, 0.85, 1.55, 1.9])[scene.kinds]
-    weight = strength * scene.radii.prod(axis=1) * np.pi / pixel**2
-    flat = np.bincount(
-        cells[inside] @ np.array([1, side]), weights=weight[inside], minlength=side * side
-    )
-    levels = np.clip(flat.reshape(side, side) * 40, 0, 255).astype(np.uint8)
+    nuclei, pixel = scene.nuclei, window.size / _SIDE
+    cells = ((nuclei.centres - window.corner) / pixel).astype(np.intp)
+    inside = ((cells >= 0) & (cells < _SIDE)).all(axis=1)
+    weight = _SHADES[nuclei.kinds] * nuclei.radii.prod(axis=1) * np.pi / pixel**2
+    places = cells[inside] @ np.array([1, _SIDE])
+    flat = np.bincount(places, weights=weight[inside], minlength=_SIDE * _SIDE)
+    levels = np.clip(flat.reshape(_SIDE, _SIDE) * 40, 0, 255).astype(np.uint8)
     blurred = Image.fromarray(levels).filter(ImageFilter.GaussianBlur(1.1)).reduce(_OVERSAMPLE)
     return np.asarray(blurred, np.float32) / np.float32(40)
-
-
-def _develop(
-    picture: Image.Image,
-    shade: Singles | None,
-    scene: Scene,
-    window: Window,
-    rng: np.random.Generator,
-) -> Image.Image:
-    """Adds what the stain does unevenly: nuclei too small to draw, cloudiness, grain."""
-    cloud = _cloud(scene, window)
-    cloud += _GRAIN * rng.standard_normal((PIXELS, PIXELS), np.float32)
-    pixels = np.asarray(picture, np.float32) * np.exp(-cloud)[:, :, None]
-    if shade is not None:
-        haematoxylin = scene.stain.haematoxylin * (_HAEMATOXYLIN + np.array(scene.stain.hue))
-        pixels = pixels * np.exp(-shade[:, :, None] * haematoxylin.astype(np.float32))
-    soft = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    return soft.filter(ImageFilter.GaussianBlur(0.5))
 
 
 def _cloud(scene: Scene, window: Window) -> Singles:

@@ -1,44 +1,57 @@
-"""Lays out a schematic piece of tissue in micrometres, from twelve yes-or-no findings."""
+"""Lays out a schematic piece of tissue in micrometres, from twelve yes-or-no findings.
+
+Everything follows from the random generator that is passed in: the order of draws is part of
+what the demo is, and another order is another demo.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-
-from scalevqa_eval.data.demo.cells import (
-    SCENE,
-    Shape,
-    Window,
-    place_granules,
-    place_nuclei,
-    rasterise,
-)
+from PIL import Image, ImageDraw
 
 Floats = NDArray[np.float64]
 
+SCENE = 1600.0  # side of a scene, µm
 MAGNIFICATIONS = {"low": "10x", "mid": "40x", "high": "200x"}
+NUCLEI = ("epithelial", "stromal", "lymphocyte", "mitosis")
 # The first four are seen at low power, the next four in the high view; the last four place a
 # vessel in the low view and a mucin pool in the mid view.
 FINDINGS = (
-    "glands",
-    "dense_stroma",
-    "clusters",
-    "necrosis",
-    "large_nuclei",
-    "pigment",
-    "lymphocytes",
-    "mitoses",
-    "vessel_lower",
-    "vessel_right",
-    "pool_lower",
-    "pool_right",
-)
+    "glands", "dense_stroma", "clusters", "necrosis",
+    "large_nuclei", "pigment", "lymphocytes", "mitoses",
+    "vessel_lower", "vessel_right", "pool_lower", "pool_right",
+)  # fmt: skip
 
+_RASTER = 448
+_STROMA, _EPITHELIUM, _EMPTY, _NECROSIS, _CLUSTER = range(5)
+# What grows inside a shape; nothing in those that are not named.
+_TISSUE = {"epithelium": _EPITHELIUM, "necrosis": _NECROSIS, "cluster": _CLUSTER}
 _WAVES = np.arange(2, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A square part of a scene: left, top and side in µm."""
+
+    x: float
+    y: float
+    size: float
+
+    @property
+    def corner(self) -> Floats:
+        return np.array([self.x, self.y])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A filled outline, (n, 2) in µm."""
+
+    kind: str
+    outline: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,67 +60,72 @@ class Stain:
 
     haematoxylin: float
     eosin: float
-    hue: tuple[float, float, float]
-    light: tuple[float, float, float]
+    hue: tuple[float, ...]
+    light: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nuclei:
+    """Centres and half axes in µm, turns in radians, kinds as indices of NUCLEI."""
+
+    centres: Floats
+    radii: Floats
+    angles: Floats
+    kinds: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Shapes from back to front, and nuclei: centres, half axes and turn; µm and radians."""
+    """Shapes from back to front, fibres (n, 9, 2), nuclei, granules (x, y, radius), all in µm."""
 
     stain: Stain
     stroma: str
-    shapes: tuple[Shape, ...]
-    fibres: Floats
-    nuclei: Floats
-    radii: Floats
-    angles: Floats
-    kinds: NDArray[np.intp]
-    granules: Floats
-    cloud: Floats
     windows: Mapping[str, Window]
+    shapes: tuple[Shape, ...]
+    nuclei: Nuclei
+    granules: Floats
+    fibres: Floats
+    cloud: Floats
 
 
 def draw_stain(rng: np.random.Generator) -> Stain:
     """A slide's own stain, within what laboratories differ by."""
     light = 1 - rng.uniform(0.0, 0.06, 3)
     hue = rng.uniform(-0.07, 0.07, 3)
-    return Stain(
-        haematoxylin=float(rng.uniform(0.85, 1.2)),
-        eosin=float(rng.uniform(0.85, 1.15)),
-        hue=(float(hue[0]), float(hue[1]), float(hue[2])),
-        light=(float(light[0]), float(light[1]), float(light[2])),
-    )
+    strengths = float(rng.uniform(0.85, 1.2)), float(rng.uniform(0.85, 1.15))
+    return Stain(*strengths, tuple(hue.tolist()), tuple(light.tolist()))
 
 
 def lay_out(findings: Mapping[str, bool], stain: Stain, rng: np.random.Generator) -> Scene:
     """A scene that shows exactly these findings; each name of FINDINGS must be given."""
     centres, radii = _lobules(findings["glands"], rng)
     windows = _windows(centres, radii, findings["glands"], rng)
-    shapes = _shapes(findings, centres, radii, windows, rng)
-    raster = rasterise(shapes)
-    nuclei, half_axes, angles, kinds = place_nuclei(findings, raster, windows["high"], rng)
-    granules = place_granules(windows["high"], rng) if findings["pigment"] else np.zeros((0, 3))
+    shapes = _shapes(findings, centres, radii, windows["mid"], rng)
+    nuclei = _nuclei(findings, _rasterised(shapes), windows["high"], rng)
+    granules = _granules(windows["high"], rng) if findings["pigment"] else np.zeros((0, 3))
     return Scene(
-        stain=stain,
-        stroma="stroma-dense" if findings["dense_stroma"] else "stroma-loose",
-        shapes=shapes,
-        fibres=_fibres(windows["mid"], findings["dense_stroma"], rng),
-        nuclei=nuclei,
-        radii=half_axes,
-        angles=angles,
-        kinds=kinds,
-        granules=granules,
-        cloud=_cloud(rng),
-        windows=windows,
+        stain,
+        "stroma-dense" if findings["dense_stroma"] else "stroma-loose",
+        windows,
+        shapes,
+        nuclei,
+        granules,
+        _fibres(windows["mid"], findings["dense_stroma"], rng),
+        _cloud(rng),
     )
 
 
-def _blob(
-    centre: Floats, radius: float, rng: np.random.Generator, ragged: float = 0.12, sides: int = 40
-) -> Floats:
-    """A closed wavy outline around a centre."""
-    turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+def _lattice(steps: Floats, pitch: float) -> Floats:
+    """Points of a hexagonal lattice, (n, 2)."""
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1)
+    grid[1::2, :, 0] += pitch / 2
+    points: Floats = grid.reshape(-1, 2)
+    return points
+
+
+def _blob(centre: Floats, radius: float, rng: np.random.Generator, ragged: float) -> Floats:
+    """A closed wavy outline around a centre, (40, 2)."""
+    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     phases = rng.uniform(0, 2 * np.pi, 4)
     swing = np.sin(turn[:, None] * _WAVES + phases) @ (1 / _WAVES)
     reach = radius * (1 + ragged * 2 * swing)
@@ -118,10 +136,7 @@ def _blob(
 def _lobules(glands: bool, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Centres and radii of glands, or of the broad nests of a solid growth."""
     pitch = 165.0 if glands else 250.0
-    steps = np.arange(-0.5, SCENE / pitch + 1) * pitch
-    grid = np.stack(np.meshgrid(steps, steps), axis=-1)
-    grid[1::2, :, 0] += pitch / 2
-    centres = grid.reshape(-1, 2)
+    centres = _lattice(np.arange(-0.5, SCENE / pitch + 1) * pitch, pitch)
     centres = centres + rng.uniform(-0.13, 0.13, centres.shape) * pitch
     spread = (0.36, 0.45) if glands else (0.46, 0.54)
     return centres, rng.uniform(*spread, len(centres)) * pitch
@@ -136,12 +151,11 @@ def _windows(
     angle = rng.uniform(0, 2 * np.pi)
     offset = radii[nearest] * (0.78 if glands else 0.35)
     focus = centres[nearest] + offset * np.array([np.cos(angle), np.sin(angle)])
-    mid = focus + rng.uniform(-14, 14, 2) - 200
-    high = focus - 40
+    mid = (focus + rng.uniform(-14, 14, 2) - 200).tolist()
     return {
         "low": Window(0.0, 0.0, SCENE),
-        "mid": Window(float(mid[0]), float(mid[1]), 400.0),
-        "high": Window(float(high[0]), float(high[1]), 80.0),
+        "mid": Window(mid[0], mid[1], 400.0),
+        "high": Window(float(focus[0] - 40), float(focus[1] - 40), 80.0),
     }
 
 
@@ -149,12 +163,12 @@ def _shapes(
     findings: Mapping[str, bool],
     centres: Floats,
     radii: Floats,
-    windows: Mapping[str, Window],
+    mid: Window,
     rng: np.random.Generator,
 ) -> tuple[Shape, ...]:
     shapes: list[Shape] = []
     for centre, radius in zip(centres, radii, strict=True):
-        outline = _blob(centre, radius, rng, ragged=0.14)
+        outline = _blob(centre, radius, rng, 0.14)
         shapes.append(Shape("epithelium", outline))
         if findings["glands"]:
             inner = centre + (outline - centre) * rng.uniform(0.48, 0.58)
@@ -174,14 +188,11 @@ def _shapes(
                 shapes.append(Shape("cluster", _blob(centre, rng.uniform(75, 100), rng, 0.15)))
     wall = _blob(SCENE / 2 + vessel, rng.uniform(125, 150), rng, 0.06)
     middle = wall.mean(axis=0)
-    shapes.append(Shape("vessel-wall", wall))
-    shapes.append(Shape("blood", middle + (wall - middle) * 0.74))
-    mid = windows["mid"]
-    pool = np.array([mid.x, mid.y]) + 200
-    pool = pool + _corner(findings["pool_lower"], findings["pool_right"]) * rng.uniform(105, 125, 2)
+    shapes += [Shape("vessel-wall", wall), Shape("blood", middle + (wall - middle) * 0.74)]
+    pool = _corner(findings["pool_lower"], findings["pool_right"]) * rng.uniform(105, 125, 2)
+    pool = mid.corner + 200 + pool
     shapes.append(Shape("mucin", _blob(pool, rng.uniform(48, 56), rng, 0.10)))
-    for _ in range(4):
-        shapes.append(Shape("mucin-strand", _strand(pool, rng)))
+    shapes += [Shape("mucin-strand", _strand(pool, rng)) for _ in range(4)]
     return tuple(shapes)
 
 
@@ -197,11 +208,92 @@ def _strand(centre: Floats, rng: np.random.Generator) -> Floats:
     return np.array([start, middle + 1.4 * across, stop, middle - 1.4 * across])
 
 
+def _rasterised(shapes: Sequence[Shape]) -> NDArray[np.uint8]:
+    """Which kind of tissue lies where, (448, 448)."""
+    picture = Image.new("L", (_RASTER, _RASTER), _STROMA)
+    draw = ImageDraw.Draw(picture)
+    for shape in shapes:
+        points = shape.outline * (_RASTER / SCENE)
+        draw.polygon(points.ravel().tolist(), fill=_TISSUE.get(shape.kind, _EMPTY))
+    return np.asarray(picture)
+
+
+def _jittered(pitch: float, rng: np.random.Generator) -> Floats:
+    points = _lattice(np.arange(pitch / 2, SCENE, pitch), pitch)
+    points = points + rng.uniform(-0.27, 0.27, points.shape) * pitch
+    return points[(points < SCENE).all(axis=1)]
+
+
+def _tissue(points: Floats, raster: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    cells = np.clip((points * (_RASTER / SCENE)).astype(np.intp), 0, _RASTER - 1)
+    return raster[cells[:, 1], cells[:, 0]]
+
+
+def _nuclei(
+    findings: Mapping[str, bool],
+    raster: NDArray[np.uint8],
+    high: Window,
+    rng: np.random.Generator,
+) -> Nuclei:
+    large = findings["large_nuclei"]
+    points = _jittered(18.5 if large else 12.0, rng)
+    tissue = _tissue(points, raster)
+    keep = tissue == _EPITHELIUM
+    # Stroma has few spindle cells, dead tissue hardly any nucleus.
+    keep |= (tissue == _STROMA) & (rng.random(len(points)) < 0.22)
+    keep |= (tissue == _NECROSIS) & (rng.random(len(points)) < 0.02)
+    points, tissue = points[keep], tissue[keep]
+    kinds = np.where(tissue == _EPITHELIUM, 0, 1)
+    size = rng.normal(6.6 if large else 3.5, 0.9 if large else 0.25, len(points)).clip(2.8, 8.4)
+    radii = np.stack([size * rng.uniform(1.0, 1.25, len(points)), size * 0.88], axis=1)
+    radii[kinds == 1] = np.array([5.0, 1.5])
+    if findings["mitoses"]:
+        kinds[(kinds == 0) & (rng.random(len(points)) < 0.02)] = 3
+        # Three epithelial nuclei well inside the high view divide.
+        reach = np.abs(points - (high.corner + high.size / 2)).max(axis=1)
+        inside = np.flatnonzero((reach < high.size / 2 - 9) & (kinds == 0))
+        kinds[rng.permutation(inside)[:3]] = 3
+    small = _jittered(9.0, rng)
+    lymphocytes = small[_tissue(small, raster) == _CLUSTER]
+    if findings["lymphocytes"]:
+        spots = _spread(high, 9, 15.0, rng)
+        apart = np.hypot(*(points[:, None] - spots).transpose(2, 0, 1)).min(axis=1)
+        kept = (apart > 6.5) | (kinds == 3)
+        points, radii, kinds = points[kept], radii[kept], kinds[kept]
+        lymphocytes = np.concatenate([lymphocytes, spots])
+    round_ = np.repeat(rng.uniform(3.0, 3.7, (len(lymphocytes), 1)), 2, axis=1)
+    points = np.concatenate([points, lymphocytes])
+    kinds = np.concatenate([kinds, np.full(len(lymphocytes), 2)]).astype(np.intp)
+    angles = rng.uniform(0, np.pi, len(points))
+    return Nuclei(points, np.concatenate([radii, round_]), angles, kinds)
+
+
+def _spread(high: Window, count: int, gap: float, rng: np.random.Generator) -> Floats:
+    """Points inside the high view, `gap` µm or more apart (fewer than `count` if crowded)."""
+    found: list[Floats] = []
+    for point in rng.uniform(6, high.size - 6, (40 * count, 2)):
+        if len(found) < count and all(np.hypot(*(point - other)) >= gap for other in found):
+            found.append(point)
+    spots: Floats = np.array(found) + high.corner
+    return spots
+
+
+def _granules(high: Window, rng: np.random.Generator) -> Floats:
+    """Clumps of brown granules in the high view: x, y, radius."""
+    return np.array(
+        [
+            [*(spot + rng.normal(0, 2.8, 2)), rng.uniform(0.8, 1.6)]
+            for spot in _spread(high, 5, 20.0, rng)
+            for _ in range(11)
+        ]
+    )
+
+
 def _fibres(mid: Window, dense: bool, rng: np.random.Generator) -> Floats:
     """Wavy lines through the mid view, (n, 9, 2)."""
     count = 70 if dense else 22
     main = rng.uniform(0, np.pi)
-    start = np.array([mid.x, mid.y]) + rng.uniform(-40, mid.size + 40, (count, 2))
+    start = mid.corner + rng.uniform(-40, mid.size + 40, (count, 2))
     along = np.linspace(-110, 110, 9)
     bend = rng.uniform(6, 14, (count, 1)) * np.sin(along / 32 + rng.uniform(0, 6, (count, 1)))
     angle = main + rng.normal(0, 0.2, (count, 1))
