@@ -13,7 +13,6 @@ _NEEDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "gemini": ("", "", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
     "hf": ("transformers", "hf", ()),
     "vllm": ("vllm", "vllm", ()),
-    "vllm-serve": ("vllm", "vllm", ()),
 }
 
 

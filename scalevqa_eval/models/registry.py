@@ -21,8 +21,9 @@ BUILT_IN: Mapping[str, str] = {
     "gemini": "scalevqa_eval.models.remote.gemini:load",
     "hf": "scalevqa_eval.models.local.huggingface:load",
     "vllm": "scalevqa_eval.models.local.vllm:load",
-    "vllm-serve": "scalevqa_eval.models.local.vllm_serve:load",
 }
+# Names of before → names of now; both take the same options.
+_RENAMED = {"vllm-serve": "vllm"}
 
 
 def _third_party() -> dict[str, EntryPoint]:
@@ -49,6 +50,9 @@ def _loader(engine: str) -> Callable[..., Model]:
                 f"engine {engine!r} of another package cannot be loaded from {place} "
                 f"({kind}: {error})"
             ) from error
+    if engine in _RENAMED:
+        now = _RENAMED[engine]
+        raise UsageError(f"{engine}/ is {now}/ now, with the same options: write {now}/ instead")
     near = difflib.get_close_matches(engine, engine_names(), 1)
     hint = f"did you mean {near[0]}/…?" if near else f"engines: {', '.join(engine_names())}"
     raise UsageError(f"no engine {engine!r}: {hint}")

@@ -199,17 +199,17 @@ def test_out_of_memory_halves_the_batch(
     model = opened(f"hf/{qwen}", batch_size="auto")
     prompts = image_set_prompts(5)
     expected = [reply.text for reply in ask_all(model, prompts)]
-    real = model._engine._model.generate
+    real = model.engine._model.generate
 
     def generate(**inputs: Any) -> Any:
         if inputs["input_ids"].shape[0] > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return real(**inputs)
 
-    model._engine._model.generate = generate
-    assert model.batch_size == 8
+    model.engine._model.generate = generate
+    assert model.queue.size == 8
     assert [reply.text for reply in ask_all(model, prompts)] == expected
-    assert model.batch_size == 2
+    assert model.queue.size == 2
     assert "out of memory with 8 prompts at once: going on with 4" in model.notes
     assert "going on with 2" in caplog.text
 
@@ -221,9 +221,9 @@ def test_out_of_memory_with_a_given_batch_size_says_what_to_do(qwen: str, opened
     run_blocking(model.start())
 
     def generate(**inputs: Any) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    model._engine._model.generate = generate
+    model.engine._model.generate = generate
     found = ask_each(model, image_set_prompts(1))
     assert all(isinstance(error, ModelError) for error in found)
     assert "batch_size=auto" in str(found[0]) or "single prompt" in str(found[0])

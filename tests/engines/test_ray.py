@@ -9,15 +9,21 @@ from typing import Any
 
 import pytest
 import small
-from engine_processes import alive, find, kill, wait_until
-from engine_prompts import ask_all, ask_each, close, image_set_prompts, make_prompt, picture
+from engine_processes import alive, find, kill, run_python, wait_until
+from engine_prompts import ask_all, ask_each, close, image_set_prompts, make_prompt
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models.ray.pool import load_pool
 from scalevqa_eval.run.evaluate import evaluate
 from scalevqa_eval.types import Sampling
 
-WORKER = "ray::EngineWorker"
+WORKER = "ray::Worker"
+HEAD = """
+import time, ray
+context = ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+print("READY", context.address_info["gcs_address"], flush=True)
+time.sleep(600)
+"""
 
 
 def test_ray_starts_and_ends_with_the_pool() -> None:
@@ -66,15 +72,6 @@ def test_the_pool_is_the_model_to_a_run(
     ]
 
 
-def test_an_image_set_stays_with_its_worker(pool: Any) -> None:
-    ask_all(pool, image_set_prompts(8))
-    used = {place for _, place in list(pool._sets.items())[-8:]}
-    assert len(used) == 2
-    before = dict(pool._sets)
-    ask_all(pool, image_set_prompts(8))
-    assert dict(pool._sets) == before
-
-
 def test_errors_come_back_as_they_are(pool: Any) -> None:
     found = ask_each(pool, [make_prompt(1), make_prompt(2, text="x y " * 5000)])
     assert not isinstance(found[0], Exception)
@@ -104,8 +101,8 @@ def test_questions_of_a_killed_worker_are_answered_by_the_other(pool: Any, tmp_p
     assert len(done.records) == 40
     assert len({record.question_id for record in done.records}) == 40
     # Ray starts the killed one again, and the pool uses it.
-    prompts = [make_prompt(n, [picture(500 + n)]) for n in range(4)]
-    assert wait_until(lambda: all(place.up for place in pool._places) or not ask_all(pool, prompts))
+    assert wait_until(lambda: len(find(os.getpid(), WORKER)) == 2)
+    assert len(ask_all(pool, image_set_prompts(4))) == 20
 
 
 def test_a_model_that_cannot_be_loaded(pool: Any, tmp_path: Path) -> None:
@@ -113,6 +110,40 @@ def test_a_model_that_cannot_be_loaded(pool: Any, tmp_path: Path) -> None:
         load_pool(f"hf/{tmp_path}/nothing", {}, 1)
     with pytest.raises(UsageError, match="leave out --engine ray"):
         load_pool("baseline/pixels", {}, 1)
+
+
+def test_vllm_is_told_to_spread_by_itself(pool: Any, qwen: str) -> None:
+    with pytest.raises(UsageError, match="-O data_parallel_size=2"):
+        load_pool(f"vllm/{qwen}", {}, 2)
+
+
+def test_a_cluster_that_asks_for_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script of its own: Ray reads how it is to authenticate once a process."""
+    code = (
+        "import os, ray\n"
+        "from scalevqa_eval.errors import UsageError\n"
+        "from scalevqa_eval.models.ray.pool import load_pool\n"
+        "try:\n"
+        "    load_pool('baseline/random', {}, 1)\n"
+        "except UsageError as error:\n"
+        "    print('REFUSED', error)\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    head = run_python(HEAD, tmp_path / "head.log")
+    try:
+        log = tmp_path / "head.log"
+        assert wait_until(lambda: "READY" in log.read_text() or head.poll() is not None)
+        monkeypatch.setenv("RAY_ADDRESS", log.read_text().rpartition("READY ")[2].strip())
+        monkeypatch.delenv("RAY_AUTH_MODE")
+        run_python(code, tmp_path / "asks.log").wait(120)
+    finally:
+        head.kill()
+        head.wait()
+    said = (tmp_path / "asks.log").read_text()
+    assert said.startswith("REFUSED the Ray cluster at")
+    assert "RAY_AUTH_MODE=token" in said
+    assert len(said.splitlines()) == 1
 
 
 def test_more_gpus_than_there_are(pool: Any, qwen: str) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.models.local.checkpoint import (
+    Checkpoint,
     check_weights,
-    checkpoint_identity,
     fingerprint,
     local_directory,
+    said,
     whole_number,
 )
 
@@ -34,11 +35,77 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_identity_is_the_content_wherever_it_lies(checkpoint: Path, tmp_path: Path) -> None:
-    before = checkpoint_identity(str(checkpoint))
+    before = Checkpoint.find(str(checkpoint)).identity
     moved = checkpoint.rename(tmp_path / "elsewhere")
-    assert checkpoint_identity(str(moved)) == before
+    assert Checkpoint.find(str(moved)).identity == before
     (moved / "README.md").write_text("notes are no part of a model")
-    assert checkpoint_identity(str(moved)) == before
+    assert Checkpoint.find(str(moved)).identity == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja", "modeling_own.py",
+        "additional_chat_templates/rag.jinja", "vision-lora/adapter_config.json",
+    ],
+)  # fmt: skip
+def test_every_file_that_changes_prompts_is_part_of_it(checkpoint: Path, name: str) -> None:
+    file = checkpoint / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("h e\n")
+    before = Checkpoint.find(str(checkpoint)).identity
+    file.write_text("h u\n")
+    assert Checkpoint.find(str(checkpoint)).identity != before
+
+
+def test_a_model_inside_a_model_is_another_one(checkpoint: Path) -> None:
+    before = fingerprint(checkpoint)
+    inner = checkpoint / "checkpoint-500"
+    inner.mkdir()
+    (inner / "config.json").write_text("{}")
+    (inner / "merges.txt").write_text("h e")
+    assert fingerprint(checkpoint) == before
+
+
+def test_a_lora_is_its_base_and_itself(checkpoint: Path, tmp_path: Path) -> None:
+    lora = tmp_path / "lora"
+    lora.mkdir()
+    settings = lora / "adapter_config.json"
+    settings.write_text(json.dumps({"base_model_name_or_path": str(checkpoint), "r": 8}))
+    found = Checkpoint.find(str(lora))
+    assert (found.source, found.adapter) == (str(checkpoint), str(lora))
+    assert found.identity.items() > Checkpoint.find(str(checkpoint)).identity.items()
+    settings.write_text(json.dumps({"base_model_name_or_path": str(checkpoint), "r": 16}))
+    assert Checkpoint.find(str(lora)).identity != found.identity
+    settings.write_text("{}")
+    with pytest.raises(UsageError, match="names no base model"):
+        Checkpoint.find(str(lora))
+    settings.write_text(json.dumps({"base_model_name_or_path": str(tmp_path / "gone")}))
+    with pytest.raises(UsageError, match=r"base model of the LoRA .*no model directory"):
+        Checkpoint.find(str(lora))
+
+
+def test_original_llava_says_what_to_do(checkpoint: Path) -> None:
+    (checkpoint / "config.json").write_text(
+        '{"model_type": "llava_mistral", "mm_vision_tower": "openai/clip-vit-large-patch14-336"}'
+    )
+    with pytest.raises(UsageError, match=r"original LLaVA layout.*convert"):
+        Checkpoint.find(str(checkpoint))
+
+
+@pytest.mark.parametrize(("text", "sees"), [('{"vision_config": {}}', True), ("{}", False)])
+def test_a_configuration_tells_whether_images_are_seen(
+    checkpoint: Path, text: str, sees: bool
+) -> None:
+    (checkpoint / "config.json").write_text(text)
+    assert Checkpoint.find(str(checkpoint)).shows_images is sees
+
+
+def test_hints_in_later_lines_are_kept() -> None:
+    long = "first\n" + "middle\n" * 200 + "please pass trust_remote_code=True"
+    assert said(ValueError(long)).startswith("first middle")
+    assert said(ValueError(long)).endswith("please pass trust_remote_code=True")
+    assert said(ValueError("\n")) == "ValueError"
 
 
 def test_trained_weights_are_another_model(checkpoint: Path) -> None:
@@ -91,7 +158,7 @@ def test_a_path_that_is_not_there(name: str) -> None:
 
 
 def test_a_directory_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no config\.json"):
+    with pytest.raises(UsageError, match=r"neither config\.json nor"):
         local_directory(str(tmp_path))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -23,9 +22,6 @@ def decode_rgb(data: bytes, source: str) -> Image:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            if image.mode == "RGB":
-                return image.copy()
             if not image.has_transparency_data:
                 return image.convert("RGB")
             layer = image.convert("RGBA")
@@ -38,31 +34,21 @@ def decode_rgb(data: bytes, source: str) -> Image:
 class Decoder:
     """Decoded pictures by the hash of their bytes: the questions of one image set share them.
 
-    Keeps the most recently used up to `limit` bytes of pixels. Thread-safe.
+    Keeps the most recently used up to `limit` bytes of pixels. For one thread.
     """
 
     def __init__(self, limit: int = 256 * 1024 * 1024) -> None:
         self._limit = limit
-        self._held = 0
         self._images: OrderedDict[str, Image] = OrderedDict()
-        self._lock = threading.Lock()
 
     def __call__(self, part: ImagePart) -> Image:
-        with self._lock:
-            image = self._images.get(part.sha256)
-            if image is not None:
-                self._images.move_to_end(part.sha256)
-                return image
-        image = decode_rgb(part.load(), part.source)
-        with self._lock:
-            if part.sha256 not in self._images:
-                self._images[part.sha256] = image
-                self._held += _pixel_bytes(image)
-            while self._held > self._limit and len(self._images) > 1:
-                _, dropped = self._images.popitem(last=False)
-                self._held -= _pixel_bytes(dropped)
+        if part.sha256 not in self._images:
+            self._images[part.sha256] = decode_rgb(part.load(), part.source)
+        self._images.move_to_end(part.sha256)
+        image = self._images[part.sha256]
+        while len(self._images) > 1 and self._held() > self._limit:
+            self._images.popitem(last=False)
         return image
 
-
-def _pixel_bytes(image: Image) -> int:
-    return image.width * image.height * 3
+    def _held(self) -> int:
+        return sum(image.width * image.height * 3 for image in self._images.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import threading
@@ -12,6 +13,8 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from scalevqa_eval.types import Prompt
+
 
 @dataclass(frozen=True, slots=True)
 class RowDraw:
@@ -21,6 +24,15 @@ class RowDraw:
     top_p: float
     top_k: int
     seed: int
+
+    @classmethod
+    def of(cls, prompt: Prompt, temperature: float, top_p: float, top_k: int) -> RowDraw:
+        """Seeded by the prompt and its seed alone: no batch or order changes what is drawn."""
+        seed = random.SystemRandom().getrandbits(63)
+        if prompt.sampling.seed is not None:
+            text = f"{prompt.sampling.seed}:{prompt.digest()}"
+            seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+        return cls(temperature, top_p, top_k, seed)
 
     def choose(self, logprobs: Mapping[str, float]) -> str:
         """One key, drawn in proportion to exp(log-probability / temperature)."""

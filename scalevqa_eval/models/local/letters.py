@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scalevqa_eval.errors import ModelError
 
+# How vocabularies write a space before a word: SentencePiece, byte-level BPE, plain.
+_SPACES = ("▁", "Ġ", " ")
+
 
 def letter_tokens(
-    tokenizer: Any, letters: Sequence[str], *, bare: bool = False
+    tokenizer: Any, letters: Iterable[str], *, bare: bool = False
 ) -> Mapping[str, tuple[int, ...]]:
-    """Letter → ids of the single tokens that spell it as the first word ("A" and " A").
+    """Letter → ids of all single tokens that spell it as the first word.
 
-    `tokenizer` is a Hugging Face tokenizer. Their probabilities add up to the letter's; `bare`
-    leaves out the one with a space. Raises ModelError if a letter is no single token.
+    `tokenizer` is a Hugging Face tokenizer. They are looked up in its vocabulary: encoding "A"
+    gives only the spelling that starts a text, which for SentencePiece is never the bare one.
+    `bare` leaves out those with a space. Raises ModelError if a letter is no single token.
     """
+    vocabulary = tokenizer.get_vocab()
     found: dict[str, tuple[int, ...]] = {}
     for letter in letters:
-        texts = (letter,) if bare else (letter, f" {letter}")
-        spellings = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-        ids = sorted({tokens[0] for tokens in spellings if len(tokens) == 1})
-        if not ids:
+        spellings = [letter, f"<0x{ord(letter):02X}>"]  # the byte, where there are byte tokens
+        if not bare:
+            spellings += [space + letter for space in _SPACES]
+        found[letter] = tuple(sorted({vocabulary[s] for s in spellings if s in vocabulary}))
+        if not found[letter]:
             raise ModelError(
                 f"the letter {letter} is no single token of this model, so it has no "
                 "log-probability: leave out --score logprobs",
                 fatal=True,
             )
-        found[letter] = tuple(ids)
     return found

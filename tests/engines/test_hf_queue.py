@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.models.local.hf_batching import Batcher, OutOfMemory
+from scalevqa_eval.models.local.huggingface import Queue
 
 
 class Engine:
@@ -36,19 +36,19 @@ class Engine:
         assert self.go.wait(20)
         self.sizes.append(len(batch))
         if len(batch) > self.fits:
-            raise OutOfMemory("full")
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         self.batches.append(batch)
         return [item * item for item in batch]
 
-    def batcher(self, size: int = 4, shrink: bool = True) -> Batcher[int, list[int], int]:
-        return Batcher(
+    def queue(self, size: int = 4, shrink: bool = True) -> Queue[int, list[int], int]:
+        return Queue(
             self.prepare, self.run, size=size, shrink=shrink,
             length=abs, kind=lambda item: item % 2, say=self.notes.append,
         )  # fmt: skip
 
 
-def submit(batcher: Batcher[int, list[int], int], items: Sequence[int]) -> list[Future[int]]:
-    return [batcher.submit(item) for item in items]
+def submit(queue: Queue[int, list[int], int], items: Sequence[int]) -> list[Future[int]]:
+    return [queue.submit(item) for item in items]
 
 
 @given(
@@ -62,26 +62,26 @@ def test_each_item_gets_its_own_answer(
     items: list[int], size: int, fits: int, bad: set[int]
 ) -> None:
     engine = Engine(fits, sorted(bad))
-    batcher = engine.batcher(size)
-    for item, future in zip(items, submit(batcher, items), strict=True):
+    queue = engine.queue(size)
+    for item, future in zip(items, submit(queue, items), strict=True):
         if item in bad:
             with pytest.raises(ModelError, match=f"^{item} is bad$"):
                 future.result(20)
         else:
             assert future.result(20) == item * item
-    batcher.close()
-    assert batcher.size <= size
+    queue.close()
+    assert queue.size <= size
     assert all(len({item % 2 for item in batch}) == 1 for batch in engine.batches)
 
 
 def test_batch_size_is_halved_for_good_and_said_so() -> None:
     engine = Engine(fits=3, hold=True)
-    batcher = engine.batcher(size=16)
-    futures = submit(batcher, range(0, 80, 2))
+    queue = engine.queue(size=16)
+    futures = submit(queue, range(0, 80, 2))
     engine.go.set()
     assert [future.result(20) for future in futures] == [n * n for n in range(0, 80, 2)]
-    batcher.close()
-    assert batcher.size == 2
+    queue.close()
+    assert queue.size == 2
     assert [note for note in engine.notes if "out of memory" in note]
     first_fit = next(i for i, size in enumerate(engine.sizes) if size <= 3)
     assert all(size <= 3 for size in engine.sizes[first_fit:])
@@ -89,56 +89,56 @@ def test_batch_size_is_halved_for_good_and_said_so() -> None:
 
 def test_a_given_size_that_does_not_fit_stops_everything() -> None:
     engine = Engine(fits=2, hold=True)
-    batcher = engine.batcher(size=4, shrink=False)
-    futures = submit(batcher, [2, 4, 6, 8])
+    queue = engine.queue(size=4, shrink=False)
+    futures = submit(queue, [2, 4, 6, 8])
     engine.go.set()
     with pytest.raises(ModelError, match="batch_size=auto") as caught:
         futures[0].result(20)
     assert caught.value.fatal
-    batcher.close()
+    queue.close()
 
 
 def test_one_prompt_that_does_not_fit_is_an_error_of_its_own() -> None:
     engine = Engine(fits=0)
-    batcher = engine.batcher()
+    queue = engine.queue()
     with pytest.raises(ModelError, match="single prompt") as caught:
-        batcher.submit(2).result(20)
+        queue.submit(2).result(20)
     assert not caught.value.fatal
-    batcher.close()
+    queue.close()
 
 
 def test_neighbours_in_length_share_a_batch() -> None:
     engine = Engine(hold=True)
-    batcher = engine.batcher(size=4)
-    futures = submit(batcher, [2, 400, 4, 402, 6, 404, 8, 406])
+    queue = engine.queue(size=4)
+    futures = submit(queue, [2, 400, 4, 402, 6, 404, 8, 406])
     engine.go.set()
     for future in futures:
         future.result(20)
-    batcher.close()
+    queue.close()
     # The first batch may have left before all had come; none mixes the two lengths after it.
     assert all(max(batch) - min(batch) < 100 for batch in engine.batches[1:])
 
 
 def test_given_up_items_are_not_answered() -> None:
     engine = Engine(hold=True)
-    batcher = engine.batcher(size=1)
-    futures = submit(batcher, [2, 4, 6, 8, 10])
+    queue = engine.queue(size=1)
+    futures = submit(queue, [2, 4, 6, 8, 10])
     assert futures[-1].cancel()
     engine.go.set()
     assert [future.result(20) for future in futures[:-1]] == [4, 16, 36, 64]
-    batcher.close()
+    queue.close()
     assert [10] not in engine.batches
 
 
 def test_close_drops_what_waits_and_refuses_more() -> None:
     engine = Engine(hold=True)
-    batcher = engine.batcher(size=1)
-    futures = submit(batcher, [2, 4, 6, 8, 10, 12])
-    closing = threading.Thread(target=batcher.close)
+    queue = engine.queue(size=1)
+    futures = submit(queue, [2, 4, 6, 8, 10, 12])
+    closing = threading.Thread(target=queue.close)
     closing.start()
     engine.go.set()
     closing.join(20)
     assert not closing.is_alive()
     assert futures[-1].cancelled()
     with pytest.raises(ModelError, match="closed"):
-        batcher.submit(2)
+        queue.submit(2)
