@@ -132,7 +132,7 @@ def test_server_that_dies_stops_the_run(server: Any, tmp_path: Path) -> None:
         benchmark,
         output=tmp_path / "runs",
         sampling=Sampling(max_tokens=16),
-        on_progress=killing,
+        progress=killing,
         max_concurrency=4,
     )
     assert not stopped.complete
@@ -160,7 +160,7 @@ def test_a_plain_script_that_is_killed_leaves_nothing_behind(qwen: str, tmp_path
     code = (
         "import time\n"
         "from scalevqa_eval import load_model\n"
-        "from scalevqa_eval.run.blocking import run_blocking\n"
+        "from scalevqa_eval.run.event_loop import run_blocking\n"
         f"run_blocking(load_model('vllm/{qwen}', **{TINY!r}).start())\n"
         "print('READY', flush=True)\n"
         "time.sleep(600)\n"

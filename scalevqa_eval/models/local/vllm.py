@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.errors import MissingExtra, ModelError, UsageError
+from scalevqa_eval.models.base import Model
 from scalevqa_eval.models.local import guard
 from scalevqa_eval.models.local.checkpoint import Checkpoint, read_template, whole_number
 from scalevqa_eval.models.local.letters import letter_tokens
@@ -123,7 +124,7 @@ class VLLMModel:
         self.server = server
         self._timeout = timeout
         self._shown: OrderedDict[tuple[str, ...], asyncio.Task[int | None]] = OrderedDict()
-        self._adapters: dict[str, openai.OpenAIModel] = {}
+        self._adapters: dict[str, Model] = {}
         self.name = f"vllm/{name}"
         self.identity: Mapping[str, Any] = server.identity
         self.capabilities = Capabilities(
@@ -191,7 +192,7 @@ class VLLMModel:
             self._shown.pop(tuple(part.sha256 for part in prompt.images), None)
             return None
 
-    def _adapter(self, prompt: Prompt) -> openai.OpenAIModel:
+    def _adapter(self, prompt: Prompt) -> Model:
         """openai/ for this server, with what such prompts need in addition; each is made once."""
         extra: dict[str, Any] = {"add_special_tokens": self.server.adds_special_tokens}
         if prompt.sampling.logprobs:  # none may be lost for not being among the likeliest
