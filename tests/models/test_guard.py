@@ -1,4 +1,4 @@
-"""Processes under guard end when the one that wanted them is gone, however it went."""
+"""A server under guard ends when the one that wanted it is gone, however it went."""
 
 from __future__ import annotations
 
@@ -109,21 +109,3 @@ def test_status_of_a_server_that_ends_by_itself() -> None:
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     assert process.wait(30) == 7
     end(process)
-
-
-def test_watched_processes_end_with_their_children() -> None:
-    server, pids = start("-c", SERVER)
-    watcher = subprocess.Popen([sys.executable, GUARD, "--watch"], stdin=subprocess.PIPE)
-    assert watcher.stdin is not None
-    watcher.stdin.write(f"{server.pid}\n".encode())
-    watcher.stdin.flush()
-    watcher.stdin.close()
-    server.wait(30)
-    watcher.wait(30)
-    assert gone(*pids)
-    end(server)
-
-
-def test_watcher_spares_a_later_process_of_the_same_id() -> None:
-    assert guard._birth(os.getpid())
-    assert guard._birth(2**22 + 1) == ""

@@ -172,6 +172,15 @@ def test_letters_only_through_vllm(server: Server) -> None:
     assert sent(server)["structured_outputs"] == {"choice": ["A", "B", "C", "D"]}
 
 
+def test_nothing_of_a_checkpoints_own_settings_is_applied_by_vllm(server: Server) -> None:
+    model = load("openai", server, server="vllm")
+    ask(model, with_sampling(temperature=0.0))
+    neutral = {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0, "top_p": 1.0}
+    assert sent(server).items() >= neutral.items()
+    ask(model, with_sampling(temperature=None))  # asked for by whoever leaves it out
+    assert not {"top_k", "min_p", "top_p"} & sent(server).keys()
+
+
 def test_log_probabilities_of_letters(server: Server) -> None:
     top = {"The": -0.1, "B": -1.0, " B": -2.0, "C": -3.0, "E": -1.5, "b": -0.5, "A": 1e9}
     server.answer = Answer("The", finish="length", top_logprobs=top)

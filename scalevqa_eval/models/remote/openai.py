@@ -55,11 +55,12 @@ def load(
 
     `timeout` is in seconds, for one attempt. `api_key_env` names the environment variable that
     holds the key; with a base URL it may be unset. `server="vllm"` allows what vLLM adds
-    (replies constrained to option letters). `max_tokens_field` is `max_tokens` or
-    `max_completion_tokens` (by default the latter for OpenAI itself). `omit` lists request
-    fields to leave out, e.g. "temperature,seed" ("none": leave out nothing); by default OpenAI's
-    reasoning models get no temperature and top_p, which they refuse. `detail` is how finely
-    images are looked at ("" leaves it out). `extra_body` adds fields to every request, as a
+    (replies constrained to option letters) and sends neutral values for what it would else take
+    from the checkpoint's own settings (a repetition penalty, top-k). `max_tokens_field` is
+    `max_tokens` or `max_completion_tokens` (by default the latter for OpenAI itself). `omit` lists
+    request fields to leave out, e.g. "temperature,seed" ("none": leave out nothing); by default
+    OpenAI's reasoning models get no temperature and top_p, which they refuse. `detail` is how
+    finely images are looked at ("" leaves it out). `extra_body` adds fields to every request, as a
     mapping or JSON text. Raises UsageError for a missing key or an impossible option.
     """
     url = check_url(base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
@@ -80,7 +81,7 @@ def load(
     return RemoteModel(
         name,
         Connection("openai", url, {"Authorization": f"Bearer {key}"}, timeout, secrets),
-        ChatCompletions(name, limit, frozenset(left_out), detail),
+        ChatCompletions(name, limit, frozenset(left_out), detail, vllm=server == "vllm"),
         # OpenAI takes 1,500 images and 512 MB a request; other servers have their own limits.
         Capabilities(
             max_images=1500 if official else None,
@@ -89,7 +90,12 @@ def load(
             letters_only=server == "vllm",
             concurrency=8 if official else 64,
         ),
-        {"server": server, "max_tokens": limit, "omit": sorted(left_out), "detail": detail},
+        {
+            "server": server and f"{server}, neutral sampling",
+            "max_tokens": limit,
+            "omit": sorted(left_out),
+            "detail": detail,
+        },
         extra_body,
     )
 
@@ -102,6 +108,7 @@ class ChatCompletions:
     max_tokens_field: str
     omit: frozenset[str]
     detail: str
+    vllm: bool = False
     path: str = "/chat/completions"
 
     def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]:
@@ -123,6 +130,11 @@ class ChatCompletions:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
+        if self.vllm:  # it applies what the checkpoint ships with to every reply, greedy ones too
+            settings["repetition_penalty"] = 1.0
+            if sampling.temperature is not None:
+                settings |= {"top_k": 0, "min_p": 0.0}
+                settings["top_p"] = 1.0 if sampling.top_p is None else sampling.top_p
         if sampling.letters_only and prompt.options:
             settings["structured_outputs"] = {"choice": list(prompt.options)}
         if sampling.logprobs:
