@@ -99,8 +99,8 @@ class Server:
     """The server, in a thread of its own. Attributes may be changed while it runs.
 
     `answer` is what it does with every request, `script` what with the next ones, `latency`
-    (seconds) comes before each answer. `seen` holds every request, `most_at_once` how many were
-    under way together. With `record=False`, for measurements, requests are read and dropped.
+    (seconds) comes before each answer. `seen` holds every request, `count` says how many there
+    were. With `record=False`, for measurements, requests are read and dropped.
     """
 
     def __init__(
@@ -111,9 +111,7 @@ class Server:
         self.record = record
         self.seen: list[Request] = []
         self.count = 0
-        self.most_at_once = 0
         self.port = 0
-        self._at_once = 0
         self._script: deque[Action] = deque()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -174,17 +172,16 @@ class Server:
         if format_ is None or request.method != "POST":
             return web.json_response({"error": {"message": "no such route"}}, status=404)
         self.count += 1
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
-        try:
-            return await self._respond(request, format_)
-        finally:
-            self._at_once -= 1
+        return await self._respond(request, format_)
 
     async def _respond(self, request: web.Request, format_: Format) -> web.StreamResponse:
         seen = Request(format_, request.path, {}, {}, {})
         if self.record:
-            seen = _parsed(format_, request, await request.read())
+            try:
+                seen = _parsed(format_, request, await request.read())
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                failure = Failure(400, f"{type(error).__name__} in the request: {error}")
+                return web.json_response(_error(format_, failure), status=400)
             self.seen.append(seen)
         else:
             async for _ in request.content.iter_chunked(2**18):
@@ -199,16 +196,14 @@ class Server:
         if isinstance(given, web.StreamResponse):
             return given
         if isinstance(given, Failure):
-            body = given.body
-            if body is None:
-                body = _error(format_, given)
+            body = _error(format_, given) if given.body is None else given.body
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             return web.Response(
                 body=content, status=given.status, headers=given.headers,
                 content_type=given.content_type,
             )  # fmt: skip
         reply = Answer(given) if isinstance(given, str) else given
-        return web.json_response(_reply(format_, reply, str(seen.body.get("model", "any"))))
+        return web.json_response(_reply(format_, reply, f"{seen.body.get('model', 'any')}-served"))
 
 
 def _format_of(path: str) -> Format | None:
@@ -220,11 +215,24 @@ def _format_of(path: str) -> Format | None:
 
 
 def _parsed(format_: Format, request: web.Request, content: bytes) -> Request:
-    """A request read as strictly as the provider would: what that refuses raises here."""
+    """A request, read as strictly as the provider would; what that refuses raises."""
     body = json.loads(content)
-    reader = {"openai": _read_openai, "anthropic": _read_anthropic, "gemini": _read_gemini}
-    system, parts = reader[format_](body)
-    images = [part for part in parts if not isinstance(part, str)]
+    messages = body["contents"] if format_ == "gemini" else body["messages"]
+    parts = messages[-1]["parts" if format_ == "gemini" else "content"]
+    if format_ == "openai":
+        system = "".join(message["content"] for message in messages[:-1])
+        images = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        sent = [url.removeprefix("data:").split(";base64,") for url in images]
+    elif format_ == "anthropic":
+        system = body.get("system", "")
+        sources = [part["source"] for part in parts if part["type"] == "image"]
+        sent = [[source["media_type"], source["data"]] for source in sources]
+    else:
+        system = "".join(
+            part["text"] for part in body.get("systemInstruction", {"parts": ()})["parts"]
+        )
+        blobs = [part["inlineData"] for part in parts if "inlineData" in part]
+        sent = [[blob["mimeType"], blob["data"]] for blob in blobs]
     return Request(
         format_,
         request.path,
@@ -232,115 +240,61 @@ def _parsed(format_: Format, request: web.Request, content: bytes) -> Request:
         {name.lower(): value for name, value in request.headers.items()},
         body,
         system=system,
-        text="\n".join(part for part in parts if isinstance(part, str)),
-        images=tuple(base64.b64decode(data, validate=True) for _, data in images),
-        media_types=tuple(media_type for media_type, _ in images),
-        order="".join("t" if isinstance(part, str) else "i" for part in parts),
+        text="\n".join(part["text"] for part in parts if "text" in part),
+        images=tuple(base64.b64decode(data, validate=True) for _, data in sent),
+        media_types=tuple(media_type for media_type, _ in sent),
+        order="".join("t" if "text" in part else "i" for part in parts),
     )
-
-
-_Parts = list[str | tuple[str, str]]  # a text, or an image's media type and base64
-
-
-def _read_openai(body: dict[str, Any]) -> tuple[str, _Parts]:
-    *first, user = body["messages"]
-    parts: _Parts = []
-    for part in user["content"]:
-        if part["type"] == "text":
-            parts.append(part["text"])
-        else:
-            head, _, data = part["image_url"]["url"].partition(";base64,")
-            parts.append((head.removeprefix("data:"), data))
-    return "".join(message["content"] for message in first), parts
-
-
-def _read_anthropic(body: dict[str, Any]) -> tuple[str, _Parts]:
-    assert isinstance(body["max_tokens"], int)
-    return body.get("system", ""), [
-        part["text"] if part["type"] == "text"
-        else (part["source"]["media_type"], part["source"]["data"])
-        for part in body["messages"][0]["content"]
-    ]  # fmt: skip
-
-
-def _read_gemini(body: dict[str, Any]) -> tuple[str, _Parts]:
-    system = "".join(part["text"] for part in body.get("systemInstruction", {}).get("parts", ()))
-    return system, [
-        part["text"] if "text" in part
-        else (part["inlineData"]["mimeType"], part["inlineData"]["data"])
-        for part in body["contents"][0]["parts"]
-    ]  # fmt: skip
 
 
 def _reply(format_: Format, answer: Answer, model: str) -> dict[str, Any]:
     """The reply's JSON, as each provider words it."""
-    writer = {"openai": _write_openai, "anthropic": _write_anthropic, "gemini": _write_gemini}
-    return writer[format_](answer, f"{model}-served")
-
-
-def _write_openai(answer: Answer, model: str) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
-    if answer.finish == "refusal":
-        message |= {"content": None, "refusal": answer.text or "I cannot help with that."}
-    if answer.reasoning:
-        message["reasoning_content"] = answer.reasoning
-    reasons = {"length": "length", "filter": "content_filter"}
-    choice: dict[str, Any] = {"index": 0, "message": message}
-    choice["finish_reason"] = reasons.get(answer.finish, "stop")
-    if answer.top_logprobs is not None:
-        top = [{"token": token, "logprob": p} for token, p in answer.top_logprobs.items()]
-        choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+    prompt, cached, written = answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens
+    if format_ == "openai":
+        message = {"role": "assistant", "content": answer.text}
+        if answer.finish == "refusal":
+            message |= {"content": None, "refusal": answer.text or "I cannot help with that."}
+        if answer.reasoning:
+            message["reasoning_content"] = answer.reasoning
+        reason = {"length": "length", "filter": "content_filter"}.get(answer.finish, "stop")
+        choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reason}
+        if answer.top_logprobs is not None:
+            top = [{"token": token, "logprob": p} for token, p in answer.top_logprobs.items()]
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+        return {
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model,
+            "system_fingerprint": "fp_1", "choices": [choice],
+            "usage": {
+                "prompt_tokens": prompt, "prompt_tokens_details": {"cached_tokens": cached},
+                "completion_tokens": written, "total_tokens": prompt + written,
+            },
+        }  # fmt: skip
+    if format_ == "anthropic":
+        thought = {"type": "thinking", "thinking": answer.reasoning, "signature": "s"}
+        said = {"type": "text", "text": answer.text}
+        reason = {"stop": "end_turn", "length": "max_tokens"}.get(answer.finish, "refusal")
+        return {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": model,
+            "content": [*[thought] * bool(answer.reasoning), *[said] * bool(answer.text)],
+            "stop_reason": reason,
+            "usage": {  # input_tokens leave out what the cache served
+                "input_tokens": prompt - cached, "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": cached, "output_tokens": written,
+            },
+        }  # fmt: skip
     usage = {
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": answer.completion_tokens,
-        "total_tokens": answer.prompt_tokens + answer.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens},
-    }
-    return {
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model,
-        "system_fingerprint": "fp_1", "choices": [choice], "usage": usage,
+        "promptTokenCount": prompt, "cachedContentTokenCount": cached,
+        "candidatesTokenCount": written, "totalTokenCount": prompt + written,
     }  # fmt: skip
-
-
-def _write_anthropic(answer: Answer, model: str) -> dict[str, Any]:
-    content: list[dict[str, Any]] = []
-    if answer.reasoning:
-        content.append({"type": "thinking", "thinking": answer.reasoning, "signature": "s"})
-    if answer.text:
-        content.append({"type": "text", "text": answer.text})
-    usage = {  # Anthropic's input_tokens leave out what the cache served
-        "input_tokens": answer.prompt_tokens - answer.cached_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": answer.cached_tokens,
-        "output_tokens": answer.completion_tokens,
-    }
-    reason = {"stop": "end_turn", "length": "max_tokens"}.get(answer.finish, "refusal")
-    return {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": model,
-        "content": content, "stop_reason": reason, "stop_sequence": None, "usage": usage,
-    }  # fmt: skip
-
-
-def _write_gemini(answer: Answer, model: str) -> dict[str, Any]:
-    usage = {
-        "promptTokenCount": answer.prompt_tokens,
-        "cachedContentTokenCount": answer.cached_tokens,
-        "candidatesTokenCount": answer.completion_tokens,
-        "totalTokenCount": answer.prompt_tokens + answer.completion_tokens,
-    }
     reply: dict[str, Any] = {"usageMetadata": usage, "modelVersion": model}
     if answer.finish == "filter":  # the prompt itself was blocked: there is no candidate
         return {**reply, "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
-    parts: list[dict[str, Any]] = []
-    if answer.reasoning:
-        parts.append({"text": answer.reasoning, "thought": True})
-    if answer.text and answer.finish != "refusal":
-        parts.append({"text": answer.text})
+    shown = answer.text and answer.finish != "refusal"
+    parts = [{"text": answer.reasoning, "thought": True}] if answer.reasoning else []
+    parts += [{"text": answer.text}] if shown else []
     reason = {"stop": "STOP", "length": "MAX_TOKENS"}.get(answer.finish, "SAFETY")
-    candidate: dict[str, Any] = {"index": 0, "finishReason": reason}
-    if parts:
-        candidate["content"] = {"role": "model", "parts": parts}
-    return {**reply, "candidates": [candidate]}
+    content = {"content": {"role": "model", "parts": parts}} if parts else {}
+    return {**reply, "candidates": [{"finishReason": reason, **content}]}
 
 
 def _error(format_: Format, failure: Failure) -> dict[str, Any]:
@@ -348,8 +302,8 @@ def _error(format_: Format, failure: Failure) -> dict[str, Any]:
     if format_ == "anthropic":
         return {"type": "error", "error": {"type": code or "api_error", "message": message}}
     if format_ == "gemini":
-        words = {"code": failure.status, "message": message, "status": code or "UNKNOWN"}
-        return {"error": words}
+        status = code or "UNKNOWN"
+        return {"error": {"code": failure.status, "message": message, "status": status}}
     return {"error": {"message": message, "type": "error", "param": None, "code": code}}
 
 

@@ -135,6 +135,7 @@ class RemoteModel:
 _FATAL = frozenset({401, 402, 404, 405, 407})
 _RETRYABLE = frozenset({408, 409, 425, 429})
 _RATE_LIMITED = frozenset({429, 503, 529})
+_LONGEST_WAIT = 1e6  # seconds; nobody waits so long, and more digits help nobody
 _HINTS: Mapping[int, str] = {
     300: "the server redirects: give the new address as the base URL",
     401: "the key was not accepted",
@@ -161,7 +162,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return max(0.0, seconds) if abs(seconds) < float("inf") else None
+    return min(max(0.0, seconds), _LONGEST_WAIT) if abs(seconds) < float("inf") else None
 
 
 def dig(value: Any, *path: str | int) -> Any:
