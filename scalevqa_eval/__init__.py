@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from scalevqa_eval.run.store import Evaluation as Evaluation
     from scalevqa_eval.run.store import Run as Run
     from scalevqa_eval.run.store import open_run as open_run
-    from scalevqa_eval.scoring.extraction import Extraction as Extraction
-    from scalevqa_eval.scoring.extraction import extract_answer as extract_answer
+    from scalevqa_eval.scoring.extract import Extraction as Extraction
+    from scalevqa_eval.scoring.extract import extract_answer as extract_answer
     from scalevqa_eval.types import Benchmark as Benchmark
     from scalevqa_eval.types import Outcome as Outcome
     from scalevqa_eval.types import Prompt as Prompt
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Benchmark": "types",
     "Evaluation": "run.store",
-    "Extraction": "scoring.extraction",
+    "Extraction": "scoring.extract",
     "Model": "models",
     "Outcome": "types",
     "Prompt": "types",
@@ -47,7 +47,7 @@ _HOMES = {
     "View": "types",
     "audit": "audit",
     "evaluate": "run.evaluate",
-    "extract_answer": "scoring.extraction",
+    "extract_answer": "scoring.extract",
     "load_benchmark": "data",
     "load_model": "models",
     "open_run": "run.store",

@@ -12,7 +12,8 @@ from scalevqa_eval.images import ImageStore
 from scalevqa_eval.prompts import PromptStyle, build_prompt
 from scalevqa_eval.run import store, writing
 from scalevqa_eval.run.store import QuestionKey, Run
-from scalevqa_eval.scoring.score import score_reply, summarise
+from scalevqa_eval.scoring.score import score_reply
+from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Benchmark, Prompt, Question, Record, Reply, Sampling
 
 

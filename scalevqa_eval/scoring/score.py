@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scalevqa_eval.scoring.extraction import extract_answer
-from scalevqa_eval.scoring.extraction_text import answer_tags, outside_thought
-from scalevqa_eval.scoring.summary import summarise as summarise
+from scalevqa_eval.scoring.extract import extract_answer
+from scalevqa_eval.scoring.reply_text import answer_tags, outside_thought, plain_characters
 from scalevqa_eval.types import Outcome, Question, Reply
 
 # A cut reply counts only if the answer in it is closed; all other forms could go on differently.
@@ -17,7 +17,9 @@ _COMPLETE_WHEN_CUT = ("answer-tag", "boxed")
 # Reasons of the extractor that are outcomes of their own.
 _NO_LETTER = {"refusal": Outcome.REFUSED, "truncated-think": Outcome.TRUNCATED}
 
-_ARTICLES = frozenset({"a", "an", "the"})
+_SYMBOLS = re.compile(r"([<>≤≥=%±+])")
+# A hyphen is a sign at the end of a word ("ER-") or before a number; else it joins or separates.
+_NO_SIGN = re.compile(r"-{2,}|(?<!\S)-(?!\d)|(?<=\S)-(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def _score_open(question: Question, reply: Reply) -> Scored:
     answer, tagged = open_answer(reply.text)
     if reply.finish == "length" and not tagged:
         return Scored(Outcome.TRUNCATED, None, "length", nothing)
-    if not normalise(answer):
+    if not comparable(answer):
         unclosed = outside_thought(reply.text)[1]
         outcome = Outcome.TRUNCATED if unclosed else Outcome.UNPARSED
         return Scored(outcome, None, "truncated-think" if unclosed else "empty", nothing)
@@ -82,22 +84,36 @@ def open_answer(text: str) -> tuple[str, bool]:
     """
     said, _ = outside_thought(text)
     tags = answer_tags(said)
-    return (tags[-1].content.strip(), True) if tags else (said.strip(), False)
+    return (tags[-1].strip(), True) if tags else (said.strip(), False)
 
 
-def normalise(text: str) -> str:
-    """Lower case, compatibility forms folded, punctuation and articles removed, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    spaced = "".join(c if c.isalnum() or unicodedata.category(c) == "Mn" else " " for c in folded)
-    return " ".join(word for word in spaced.split() if word not in _ARTICLES)
+def comparable(text: str) -> str:
+    """An open answer as it is compared: words and what carries meaning, in lower case.
+
+    Compatibility forms are folded (superscripts stay), punctuation, "the" and a leading "a" or
+    "an" go. Signs ("ER-", "HER2+", "-5"), comparisons, "%" and single letters ("Hepatitis A")
+    stay.
+    """
+    folded = plain_characters(text).replace("\u2212", "-").casefold()
+    folded = folded.replace("<=", "≤").replace(">=", "≥")
+    kept = "".join(
+        c if c.isalnum() or c in "<>≤≥=%±+-" or unicodedata.category(c) == "Mn" else " "
+        for c in folded
+    )
+    words = [
+        word for word in _NO_SIGN.sub(" ", _SYMBOLS.sub(r" \1 ", kept)).split() if word != "the"
+    ]
+    while len(words) > 1 and words[0] in ("a", "an"):
+        del words[0]
+    return " ".join(words)
 
 
 def open_measures(answer: str, reference: str) -> dict[str, float]:
-    """exact (same text but for outer spaces), normalised (see `normalise`) and token_f1.
+    """exact (same text but for outer spaces), normalised (see `comparable`) and token_f1.
 
-    token_f1 is the harmonic mean of precision and recall of the normalised words, as bags.
+    token_f1 is the harmonic mean of precision and recall of the words compared, as bags.
     """
-    said, wanted = normalise(answer).split(), normalise(reference).split()
+    said, wanted = comparable(answer).split(), comparable(reference).split()
     shared = (Counter(said) & Counter(wanted)).total()
     return {
         "exact": float(answer.strip() == reference.strip()),

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import median
 from typing import Any, Protocol
 
+from scalevqa_eval.models.prices import cost
+from scalevqa_eval.scoring.extract import format_followed
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
-from scalevqa_eval.types import LETTERS, Outcome, Record
+from scalevqa_eval.types import LETTERS, Outcome, Record, Usage
 
 FORMAT = 1
 _DIGITS = 6
@@ -17,7 +20,7 @@ _NOTHING: Mapping[str, float] = {}
 _SCORED = tuple(outcome for outcome in Outcome if outcome.scored)
 
 
-class Asked(Protocol):
+class QuestionFacts(Protocol):
     """What a summary needs of a question: a Question or a QuestionKey of a run."""
 
     @property
@@ -51,7 +54,7 @@ class _Row:
         return int(self.outcome is Outcome.CORRECT)
 
     @classmethod
-    def of(cls, record: Record, question: Asked, style: str) -> _Row:
+    def of(cls, record: Record, question: QuestionFacts, style: str) -> _Row:
         count = record.usage.get
         return cls(
             record.outcome,
@@ -65,7 +68,7 @@ class _Row:
 
 
 def summarise(
-    questions: Sequence[Asked],
+    questions: Sequence[QuestionFacts],
     records: Iterable[Record],
     *,
     manifest: Mapping[str, Any] | None = None,
@@ -161,7 +164,7 @@ def counted(scores: Sequence[int], slides: Sequence[str | None]) -> dict[str, An
 
 
 def _by_question(
-    by_id: Mapping[str, Asked], records: Iterable[Record], style: str
+    by_id: Mapping[str, QuestionFacts], records: Iterable[Record], style: str
 ) -> tuple[dict[str, _Row], int]:
     scored: dict[str, _Row] = {}
     failed: set[str] = set()
@@ -178,13 +181,13 @@ def _by_question(
     return scored, len(failed - scored.keys())
 
 
-def _choices(question: Asked) -> int:
+def _choices(question: QuestionFacts) -> int:
     """The number of options: a Question has them, a QuestionKey counts them; 0 if open."""
     count = getattr(question, "n_options", None)
     return int(count) if count is not None else len(getattr(question, "options", ()))
 
 
-def _chance(answered: Sequence[Asked], scores: Sequence[int]) -> dict[str, Any] | None:
+def _chance(answered: Sequence[QuestionFacts], scores: Sequence[int]) -> dict[str, Any] | None:
     """Accuracy of guessing (mean of 1/K) and the accuracy corrected for it."""
     choices = [_choices(question) for question in answered]
     if not choices or not all(choices):
@@ -194,7 +197,9 @@ def _chance(answered: Sequence[Asked], scores: Sequence[int]) -> dict[str, Any] 
     return {"accuracy": _rounded(chance), "corrected": _rounded(corrected)}
 
 
-def _positions(answered: Sequence[Asked], kept: Sequence[_Row]) -> dict[str, dict[str, Any]]:
+def _positions(
+    answered: Sequence[QuestionFacts], kept: Sequence[_Row]
+) -> dict[str, dict[str, Any]]:
     """How often each letter was chosen, among the replies with a letter, and was right."""
     chosen = Counter(record.letter for record in kept if record.letter)
     right = Counter(question.answer for question in answered if _choices(question))
@@ -213,13 +218,11 @@ def _positions(answered: Sequence[Asked], kept: Sequence[_Row]) -> dict[str, dic
     }
 
 
-def _followed(question: Asked, text: str, style: str) -> bool | None:
+def _followed(question: QuestionFacts, text: str, style: str) -> bool | None:
     """Whether a reply has exactly the form that the prompt asked for.
 
     None for a user's own prompt, whose form is not known.
     """
-    from scalevqa_eval.scoring.extraction import format_followed
-
     last = text.strip().rpartition("\n")[2].strip()
     letters = _letters(question)
     if style.startswith("scalereasoner"):
@@ -240,7 +243,7 @@ def _adherence(kept: Sequence[_Row]) -> Any:
     return {"followed": count, "n": len(replies), "share": _rounded(count / len(replies))}
 
 
-def _letters(question: Asked) -> tuple[str, ...]:
+def _letters(question: QuestionFacts) -> tuple[str, ...]:
     options = getattr(question, "options", None)
     return tuple(options) if options is not None else tuple(LETTERS[: _choices(question)])
 
@@ -257,9 +260,6 @@ def _tokens(kept: Sequence[_Row]) -> dict[str, int | None]:
 
 def _cost(model: str, kept: Sequence[_Row]) -> float | None:
     """US dollars of all replies, those from the cache included; None if a price is unknown."""
-    from scalevqa_eval.models.prices import cost
-    from scalevqa_eval.types import Usage
-
     priced = cache(lambda usage: cost(model, Usage(*usage)))
     total = 0.0
     for row in kept:
@@ -276,7 +276,7 @@ def _latency(kept: Sequence[_Row]) -> dict[str, float] | None:
     if not times:
         return None
     place = min(len(times) - 1, -(-95 * len(times) // 100) - 1)
-    return {"median": round(times[len(times) // 2], 3), "p95": round(times[place], 3)}
+    return {"median": round(median(times), 3), "p95": round(times[place], 3)}
 
 
 def _measures(kept: Sequence[_Row], slides: Sequence[str | None]) -> dict[str, dict[str, Any]]:
@@ -304,4 +304,4 @@ def _rounded(value: float) -> float:
     return round(value, _DIGITS)
 
 
-__all__ = ["Asked", "counted", "summarise"]
+__all__ = ["QuestionFacts", "counted", "summarise"]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 
-from scalevqa_eval.scoring.extraction import extract_answer
+from scalevqa_eval.scoring.extract import extract_answer
 
 OPTIONS = {"A": "Fibrosis", "B": "Necrosis", "C": "Mitotic activity", "D": "Gland formation"}
 TYPICAL = {
-    "tag": "<think>"
-    + "The stroma is pale and cells are few. " * 60
-    + "</think> <answer>B</answer>",
-    "statement": "The stroma is pale and cells are few. " * 60 + "\n\nThe answer is C.",
+    "tag": f"<think>{'The stroma is pale and cells are few. ' * 60}</think> <answer>B</answer>",
+    "statement": "The stroma is pale and cells are few. " * 15 + "\n\nThe answer is C.",
     "letter": "B",
-    "nothing": "The stroma is pale and option A is not excluded. " * 60,
+    "nothing": "The stroma is pale and option A is not excluded. " * 15,
 }
 UNITS = {
     "prose": "The stroma is oedematous and a few cells are seen. ",
@@ -36,6 +34,11 @@ def seconds(reply: str) -> float:
 
 
 def main() -> None:
+    replies = [f"{reply} {n}" for reply in TYPICAL.values() for n in range(250)]
+    start = time.perf_counter()
+    for reply in replies:
+        extract_answer(reply, OPTIONS)
+    print(f"{len(replies) / (time.perf_counter() - start):,.0f} typical replies a second")
     print("typical replies (best of 20)")
     for name, reply in TYPICAL.items():
         best = min(seconds(reply) for _ in range(20))

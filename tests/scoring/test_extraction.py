@@ -1,84 +1,45 @@
-"""Extraction: the public tables, and what must hold for every reply."""
+"""Extraction: one table of cases, and what must hold for every reply.
+
+A line of the table is [kind, reply, letter or null] and, where they are not `T`, the options.
+"""
 
 from __future__ import annotations
 
-import extraction_cases
-import extraction_kinds_one
-import extraction_kinds_two
-import extraction_replies
-import extraction_replies_mixed
-import extraction_replies_terse
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalevqa_eval.scoring.extraction import Extraction, extract_answer, format_followed
+from scalevqa_eval.scoring.extract import Extraction, extract_answer, format_followed
 from scalevqa_eval.types import LETTERS
 
+T = ("Fibrosis", "Necrosis", "Mitotic activity", "Gland formation")
+OPTIONS = dict(zip("ABCD", T, strict=True))
 ROWS = [
-    *extraction_cases.CASES,
-    *extraction_replies.CASES,
-    *extraction_replies_terse.CASES,
-    *extraction_replies_mixed.CASES,
-    *extraction_kinds_one.CASES,
-    *extraction_kinds_two.CASES,
+    (kind, reply, letter, tuple(options[0]) if options else T)
+    for line in (Path(__file__).parent / "extraction_cases.jsonl").read_text("utf-8").splitlines()
+    for kind, reply, letter, *options in [json.loads(line)]
 ]
-OPTIONS = dict(zip("ABCD", extraction_cases.T, strict=True))
 
 option_texts = st.lists(st.text(max_size=30), min_size=2, max_size=26)
-wordy = st.lists(
-    st.sampled_from(
-        [
-            *"ABCDEIXabc",
-            "the answer is",
-            "Answer:",
-            "not",
-            "or",
-            "and",
-            "option",
-            "(B)",
-            "**C**",
-            "<answer>",
-            "</answer>",
-            "<think>",
-            "</think>",
-            "\\boxed{",
-            "}",
-            '{"answer": "',
-            '"}',
-            "答案是",
-            "wait",
-            "Necrosis",
-            "is correct",
-            "\n",
-            ".",
-            ",",
-            "Error:",
-            "Question 2:",
-        ]
-    ),
-    max_size=25,
-).map(" ".join)
+_PIECES = (
+    *"ABCDEIXabc", "the answer is", "Answer:", "not", "or", "and", "option", "(B)", "**C**",
+    "<answer>", "</answer>", "<think>", "</think>", "\\boxed{", "}", '{"answer": "', '"}', "答案是",
+    "wait", "Necrosis", "is correct", "\n", ".", ",", "Error:", "Question 2:",
+)  # fmt: skip
+wordy = st.lists(st.sampled_from(_PIECES), max_size=25).map(" ".join)
 replies = st.one_of(st.text(max_size=200), wordy)
-no_tags = wordy.filter(lambda text: "<" not in text)
 
 
 @pytest.mark.parametrize(
-    ("kind", "reply", "letter", "options"),
-    ROWS,
-    ids=[f"{n}-{row[0]}" for n, row in enumerate(ROWS)],
+    ("kind", "reply", "letter", "options"), ROWS, ids=[f"{n}-{r[0]}" for n, r in enumerate(ROWS)]
 )
 def test_table(kind: str, reply: str, letter: str | None, options: tuple[str, ...]) -> None:
     result = extract_answer(reply, options)
     assert result.letter == letter, f"{kind}: {result.method}"
     assert result.method
-
-
-def test_table_is_large_and_has_both_sorts() -> None:
-    none = sum(row[2] is None for row in ROWS)
-    assert len(ROWS) >= 250
-    assert min(none, len(ROWS) - none) >= 100
-    assert len({(row[1], row[3]) for row in ROWS}) > 0.95 * len(ROWS)
 
 
 @given(replies, option_texts)
@@ -89,18 +50,18 @@ def test_letter_is_an_option_and_nothing_raises(reply: str, texts: list[str]) ->
 
 @given(st.binary(max_size=300))
 def test_any_unicode(data: bytes) -> None:
-    extract_answer(data.decode("utf-16-le", "surrogatepass" if len(data) % 2 == 0 else "ignore")
-                   if len(data) % 2 == 0 else data.decode("latin-1"), OPTIONS)  # fmt: skip
+    extract_answer(data.decode("utf-16-le", "replace"), OPTIONS)
+    extract_answer(data.decode("latin-1"), OPTIONS)
 
 
-@given(replies, st.text(" \n\t\r", max_size=5), st.text(" \n\t\r", max_size=5))
+@given(replies, st.text(" \n\t\r\u200b", max_size=5), st.text(" \n\t\r\u200b", max_size=5))
 def test_surrounding_space_is_nothing(reply: str, before: str, after: str) -> None:
     assert extract_answer(before + reply + after, OPTIONS) == extract_answer(reply, OPTIONS)
 
 
-@given(no_tags, st.sampled_from("ABCD"))
+@given(wordy, st.sampled_from("ABCD"))
 def test_a_tag_beats_everything_before_it(text: str, letter: str) -> None:
-    if "Question 2" in text or "Error" in text:
+    if any(mark in text for mark in ("<", "Question 2")):
         return
     result = extract_answer(f"{text}\n<answer>{letter}</answer>", OPTIONS)
     assert result == Extraction(letter, "answer-tag")
@@ -116,10 +77,9 @@ def test_closed_thought_changes_nothing(thought: str, reply: str) -> None:
 
 @given(replies)
 def test_open_thought_says_nothing(thought: str) -> None:
-    if "think" in thought:
-        return
-    result = extract_answer(f"<think>{thought}", OPTIONS)
-    assert result == Extraction(None, "truncated-think")
+    if "think" not in thought:
+        result = extract_answer(f"<think>{thought}", OPTIONS)
+        assert result == Extraction(None, "truncated-think")
 
 
 @given(replies, st.permutations("ABCD"))
@@ -129,16 +89,27 @@ def test_order_of_the_mapping_is_nothing(reply: str, order: list[str]) -> None:
 
 
 @given(st.sampled_from(ROWS))
-def test_fewer_options_never_make_another_letter_appear(row: extraction_cases.Row) -> None:
-    """A letter past the options is not chosen, whatever is said."""
-    result = extract_answer(row[1], row[3][:2])
-    assert result.letter in (None, "A", "B")
+def test_fewer_options_never_make_another_letter_appear(
+    row: tuple[str, str, str | None, tuple[str, ...]],
+) -> None:
+    assert extract_answer(row[1], row[3][:2]).letter in (None, "A", "B")
 
 
-def test_texts_and_mapping_agree() -> None:
-    for _, reply, _, texts in ROWS:
-        mapping = dict(zip(LETTERS, texts, strict=False))
-        assert extract_answer(reply, texts) == extract_answer(reply, mapping)
+@pytest.mark.parametrize("letter", "ABCD")
+@pytest.mark.parametrize(
+    "verb", ["eliminate", "reject", "rule out", "exclude", "discard", "dismiss", "drop", "avoid"]
+)
+def test_what_is_rejected_is_not_chosen(letter: str, verb: str) -> None:
+    text = OPTIONS[letter]
+    for reply in (
+        f"I would {verb} {letter}.",
+        f"So I {verb} option {letter} ({text}).",
+        f"Therefore we can {verb} ({letter}).",
+        f"I choose to {verb} {letter}.",
+        f"The option to {verb} is {letter}.",
+        f"I {verb} {text.lower()}.",
+    ):
+        assert extract_answer(reply, OPTIONS).letter is None, reply
 
 
 def test_open_question_has_no_letter() -> None:
@@ -151,9 +122,11 @@ def test_open_question_has_no_letter() -> None:
         ("<think>x", "truncated-think"),
         ("[REQUEST_FAILED]", "error-text"),
         ("I'm sorry, I can't help with that.", "refusal"),
+        ("I apologize for the confusion. Cells.", "nothing-found"),
         ("", "empty"),
         ("<answer>A, B</answer>", "answer-tag-unreadable"),
         ("The answer is A or B.", "ambiguous"),
+        ("The answer is not A.", "no-answer"),
         ("Answer: Z", "no-such-option"),
         ("Cells.", "nothing-found"),
     ],
@@ -162,57 +135,23 @@ def test_why_there_is_no_letter(reply: str, method: str) -> None:
     assert extract_answer(reply, OPTIONS) == Extraction(None, method)
 
 
-ADVERSARIAL = (
-    "<answer>",
-    "</answer>",
-    "<think>",
-    "< ",
-    "A ",
-    "the answer is ",
-    "answer answer is is ",
-    "not A but ",
-    "((((",
-    "A, ",
-    "(A) ",
-    "\n",
-    " ",
-    "**",
-    '{"answer": "',
-    "[",
-    "\\boxed{",
-    "答案",
-    "选",
-    "A is ",
-    "option A. x ",
-    "I would ",
-    "so ",
-    "Question:\n",
-    "e\u0301\u0323",
-    "respuesta ",
-    "if ",
-    "Error ",
-    "\\",
-    "Necrosis ",
-    "Necrosis fits ",
-    "A, and it is B, ",
-    "not A, so B ",
-)
+HOSTILE = (
+    "<answer>", "<answer>A</answer>", "<think>", "< ", "A ", "the answer is ", "answer answer is ",
+    "not A but ", "((((", "A, ", "(A) ", "\n", " ", "**", '{"answer": "', "[", "\\boxed{",
+    "\\boxed{{}", "\\text{", "答案", "选", "option A. x ", "I would ", "so ", "\nQuestion:\n",
+    "e\u0301\u0323", "if ", "Error ", "Necrosis fits ", "not A, so B ", "\ufdfa", "Wait, ",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("unit", ADVERSARIAL)
+@pytest.mark.parametrize("unit", HOSTILE)
 def test_a_megabyte_of_anything_is_read(unit: str) -> None:
-    """Would not end in reasonable time if any rule took more than linear time."""
+    """Would not end in reasonable time if any pattern took more than linear time.
+
+    `tests/performance/extraction_time.py` prints the ratio of two sizes.
+    """
     reply = unit * (1_000_000 // len(unit))
-    for whole in (reply, f"{reply}<answer>B</answer>"):
-        assert extract_answer(whole, OPTIONS).letter in (None, *"ABCD")
-
-
-def test_ten_megabytes() -> None:
-    text = "The stroma is oedematous and few cells are seen. " * 210_000
-    assert extract_answer(f"{text}\n\nThe answer is C.", OPTIONS).letter == "C"
-    assert extract_answer(f"{text}<answer>D</answer>", OPTIONS).letter == "D"
-    assert extract_answer(f"<think>{text}</think>A", OPTIONS).letter == "A"
-    assert extract_answer(text, OPTIONS).letter is None
+    assert extract_answer(reply, OPTIONS).letter in (None, *"ABCD")
+    assert extract_answer(f"{reply}<answer>B</answer>", OPTIONS).letter in (None, "A", "B")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +159,6 @@ def test_ten_megabytes() -> None:
     [
         ("<think>pale</think> <answer>B</answer>", True),
         ("<think>pale\nzone</think>\n<answer>B</answer>\n", True),
-        ("<think>pale</think><answer>D</answer>", True),
         ("<think>pale</think> <answer>E</answer>", False),
         ("<think>pale</think> <answer>B. Necrosis</answer>", False),
         ("<think>pale</think> <answer>(B)</answer>", False),
@@ -229,15 +167,13 @@ def test_ten_megabytes() -> None:
         ("<think>pale</think> <answer>A</answer> <answer>B</answer>", False),
         ("<think> </think> <answer>B</answer>", False),
         ("<answer>B</answer>", False),
-        ("pale</think> <answer>B</answer>", False),
         ("<think>pale", False),
-        ("B", False),
         ("", False),
     ],
 )
 def test_format_followed(reply: str, followed: bool) -> None:
     assert format_followed(reply, OPTIONS) is followed
-    assert format_followed(reply, extraction_cases.T) is followed
+    assert format_followed(reply, T) is followed
 
 
 @given(replies)

@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from scalevqa_eval.cli.run_table import summary_table
-from scalevqa_eval.scoring.score import (
-    normalise,
-    open_answer,
-    open_measures,
-    score_reply,
-    summarise,
-)
+from scalevqa_eval.scoring.score import comparable, open_answer, open_measures, score_reply
+from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Outcome, Question, Record, Reply
 
 OPTIONS = {"A": "gland", "B": "stroma", "C": "necrosis", "D": "nerve"}
@@ -94,7 +89,27 @@ def test_open_measures_are_symmetric_shares(a: str, b: str) -> None:
     assert one == pytest.approx(two)
     assert all(0 <= value <= 1 for value in one.values())
     assert open_measures(a, a)["normalised"] == 1
-    assert normalise(normalise(a)) == normalise(a)
+    assert comparable(comparable(a)) == comparable(a)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "same"),
+    [
+        ("ER- / HER2+", "ER+ / HER2-", False),
+        ("ER−/HER2+", "ER- / HER2+", True),
+        ("Ki-67 > 5 %", "Ki-67 < 5 %", False),
+        ("Ki-67 >5%", "ki-67 > 5 %", True),
+        ("CD20 <= 5", "CD20 ≤ 5", True),
+        ("Hepatitis", "Hepatitis A", False),
+        ("vitamin a deficiency", "Vitamin deficiency", False),
+        ("-5 mm", "5 mm", False),
+        ("10² cells", "102 cells", False),
+        ("A benign lesion of the breast", "benign lesion of breast.", True),
+        ("Gland-formation", "gland formation", True),
+    ],
+)
+def test_what_carries_meaning_is_compared(answer: str, reference: str, same: bool) -> None:
+    assert bool(open_measures(answer, reference)["normalised"]) is same
 
 
 def run_of(outcomes: str, **more: Any) -> tuple[list[Question], list[Record]]:
@@ -196,6 +211,15 @@ def test_tokens_and_unknown_prices() -> None:
     }  # fmt: skip
     assert summary["cost"] is None
     assert "cost unknown" in printed(summary)
+
+
+@pytest.mark.parametrize(
+    ("times", "median", "p95"), [((1, 3), 2, 3), ((3, 1, 2), 2, 3), ((5,), 5, 5)]
+)
+def test_latency_is_the_median(times: tuple[float, ...], median: float, p95: float) -> None:
+    questions, records = run_of("c" * len(times))
+    timed = [replace(record, latency=t) for record, t in zip(records, times, strict=True)]
+    assert summarise(questions, timed)["latency"] == {"median": median, "p95": p95}
 
 
 def test_open_benchmark_says_its_measure() -> None:
