@@ -191,7 +191,7 @@ class ImageStore:
         known = self._seen.get(path)
         real = self._resolve(path) if known is None else known.real
         try:
-            info = Path(real).stat()
+            info = os.stat(real)  # noqa: PTH116  # three times as fast; once an image a prompt
         except (FileNotFoundError, NotADirectoryError):
             raise ImageError("missing", f"there is no such file under {self.root}") from None
         signature = info.st_mtime_ns, info.st_size, info.st_ino

@@ -12,17 +12,17 @@ import json
 import re
 import threading
 import warnings
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.base import Model
 from scalevqa_eval.models.registry import load_model
 from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.run.cache import ReplyCache
+from scalevqa_eval.run.event_loop import run_blocking
 from scalevqa_eval.types import Prompt, Sampling, TextPart
 
 ATTEMPTS = 4
@@ -36,7 +36,6 @@ SYSTEM = (
 )
 _SCORE = re.compile(r"<score>\s*(\d{1,2})\s*</score>")
 
-T = TypeVar("T")
 _lock = threading.Lock()
 
 
@@ -51,22 +50,19 @@ class Work:
 class Judge:
     """Judges pairs of works. `judge` may be called from many threads at once.
 
-    All requests run on one event loop in a thread of their own, at most as many at a time as the
-    model's adapter allows.
+    At most as many requests are under way at a time as the model's adapter allows.
     """
 
     def __init__(self, model: Model, cache: bool = True) -> None:
         self._model = model
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
-        self._thread.start()
-        self._cache = self._run(self._open_cache(cache)).result()
+        path = cache_directory() / "judge.sqlite" if cache else None
+        self._cache = ReplyCache(path, model, lambda text: warnings.warn(text, stacklevel=2))
         self._slots = asyncio.Semaphore(model.capabilities.concurrency)
         self._under_way: dict[str, asyncio.Task[float]] = {}
 
     def judge(self, student: Work, reference: Work) -> float:
         """The agreement, 0 to 1. Raises ModelError if the judge gives none."""
-        return self._run(self._shared(student, reference)).result()
+        return run_blocking(self._shared(student, reference))
 
     def judge_all(self, pairs: Sequence[tuple[Work, Work]]) -> list[float]:
         """One agreement for each (student, reference), asked for together."""
@@ -74,23 +70,12 @@ class Judge:
         async def all_of() -> list[float]:
             return list(await asyncio.gather(*(self._shared(*pair) for pair in pairs)))
 
-        return self._run(all_of()).result()
+        return run_blocking(all_of())
 
     def close(self) -> None:
-        """End the judge's thread and free the model."""
-        self._run(self._model.aclose()).result()
-        self._loop.call_soon_threadsafe(self._cache.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    async def _open_cache(self, cache: bool) -> ReplyCache:
-        # SQLite connections belong to the thread that opened them.
-        path = cache_directory() / "judge.sqlite" if cache else None
-        return ReplyCache(path, self._model, lambda message: warnings.warn(message, stacklevel=2))
+        """Free the model and close the cache."""
+        run_blocking(self._model.aclose())
+        self._cache.close()
 
     async def _shared(self, student: Work, reference: Work) -> float:
         """GRPO asks for equal replies at the same time: one request answers all of them."""
