@@ -124,7 +124,6 @@ def run_evaluation(
         try:
             run_blocking(execution.run())
         except (KeyboardInterrupt, ScaleVQAError):
-            execution.stopped = "interrupted"
             with suppress(ScaleVQAError):  # such as a full disk; what stopped the run is raised
                 execution.finish()
             raise

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from scalevqa_eval import Benchmark, Question, View, evaluate, load_model
 
-LOOPBACK = Path(__file__).resolve().parent.parent / "support" / "loopback.py"
 IMAGES = 600
 
 
@@ -109,7 +108,7 @@ def main() -> None:
         numbers = options.questions, options.concurrency
         row("baseline/first", "baseline/first", "", work, *numbers)
         row("baseline/first, resume", "baseline/first", "", work, *numbers)
-        command = [sys.executable, str(LOOPBACK), "--drop-bodies"]
+        command = [sys.executable, "-m", "scalevqa_eval.testing", "--drop-bodies"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
         try:
