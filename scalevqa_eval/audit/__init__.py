@@ -4,9 +4,10 @@
     report = audit("path/to/questions.json")
     report.verdict, report.text_only.best.accuracy
 
-The parts: `table` (texts, no answers), `features` and `evidence` (what is read off them),
-`probes` (rules and trained probes), `crossval` (folds and redraws), `null`, `strata` and `verdict`
-(tests), `shortcuts` (phrases), `transfer`, `report` (audit.json), `planted` (made-up benchmarks).
+One direction: `reading` (questions, clusters, findings) → `table` (texts, no answers) →
+`features` → `probes` → `crossval` → `inference` and `verdict` (against `redraws`) → `results` and
+`report` (audit.json) → the page; `assemble` calls them in turn. Beside it `position`, `phrases`, `mates`,
+`transfer`, `blind`, `visual`, and `dataset` and `repair`.
 """
 
 from __future__ import annotations

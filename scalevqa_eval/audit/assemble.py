@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from scalevqa_eval import __version__
+from scalevqa_eval.audit.blind import Known
 from scalevqa_eval.audit.dataset import examine, other_splits
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.audit.intake import Intake, take_in
-from scalevqa_eval.audit.loading import read_for_audit
+from scalevqa_eval.audit.phrases import find_phrases
 from scalevqa_eval.audit.position import PositionBias, position_bias
+from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE
+from scalevqa_eval.audit.reading import Selection, read_for_audit, select
+from scalevqa_eval.audit.redraws import DRAWS, possible, relabelled_together
 from scalevqa_eval.audit.report import LEVELS, AuditReport, Cue, QuestionLeak
-from scalevqa_eval.audit.results import StratumResult
-from scalevqa_eval.audit.shortcuts import find_phrases
+from scalevqa_eval.audit.results import Share, StratumResult, rounded
+from scalevqa_eval.audit.sample import MOST, Sampled, sample_slides
 from scalevqa_eval.audit.textonly import TextOnly, probe_text
 from scalevqa_eval.audit.transfer import Transfer, probe_transfer
-from scalevqa_eval.audit.verdict import LEVEL, MARGIN, SIDE_LEVEL, Verdict, overall
+from scalevqa_eval.audit.verdict import LEVEL, MARGIN, Verdict, overall
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.statistics import benjamini_hochberg, chance_test
+from scalevqa_eval.statistics import benjamini_hochberg, group_accuracy
 from scalevqa_eval.types import Benchmark, Question
 
 Tick = Callable[[str], None]
@@ -39,6 +44,7 @@ def audit(
     seeds: int = 3,
     seed: int = 0,
     margin: float = MARGIN,
+    most: int = MOST,
     findings: Sequence[Finding] = (),
     look_at_data: bool = True,
     progress: Tick | None = None,
@@ -49,60 +55,95 @@ def audit(
     A name or path is read as by the command: rows that are no question become findings.
     `train` is another split (or another benchmark) to fit on for the transfer probe.
     `permutations` is the number of redraws of the right options, `seeds` of assignments to folds;
-    `margin` is how far above chance is still clean. `findings` are put first in the report.
+    `margin` is how large a leak is still small. Of more than `most` questions whole slides are
+    drawn at random, and the report says so. `findings` are put first in the report.
     `look_at_data` adds what is wrong with texts, images and splits (those beside the benchmark,
     and `train`).
     `progress` is told what is being done. The same questions and seed give the same report,
     whatever the order of questions and options and the options' letters (the counts of positions
     excepted). Raises UsageError, DataError, or SelfTestFailed if a probe saw a label.
     """
-    if permutations < 1 or seeds < 1:
-        raise UsageError("--permutations and --seeds are 1 or more")
+    if permutations < 1 or seeds < 1 or most < 1:
+        raise UsageError("--permutations, --seeds and --most are 1 or more")
     if not 0 < margin < 1:
         raise UsageError(f"the margin above chance lies between 0 and 1, not {margin}")
-    tick = progress or _silent
+    tick = progress or (lambda _: None)
     loaded, found = _read(benchmark)
     other = None if train is None else _loaded(train)
-    taken = take_in(loaded.questions)
+    selected = select(loaded.questions)
     if look_at_data:
         splits, unread = other_splits(loaded, other)
         found += (*unread, *examine(loaded, splits, tick=tick))
+    selected, sampled = sample_slides(selected, most, seed)
+    shared: dict[str, Any] = {
+        "seed": seed, "margin": margin, "tick": tick,
+        "workers": workers or max(1, min(4, os.cpu_count() or 1)),
+    }  # fmt: skip
+    labels = selected.clusters.labels
     # One thread per matrix product, and several products at once: faster for products of this
     # size, and the same bits on any number of cores.
     with threadpool_limits(limits=1):
         # First: what is wrong with `train` is said before the long work.
         transfer = None
         if other is not None:
-            transfer = probe_transfer(
-                taken.questions,
-                taken.clusters.labels,
-                other,
-                seed=seed,
-                workers=workers or max(1, min(4, os.cpu_count() or 1)),
-                tick=tick,
-            )
+            transfer = probe_transfer(selected.questions, labels, other, **shared)
         text = probe_text(
-            taken.questions,
-            taken.clusters.labels,
-            permutations=permutations,
-            seeds=seeds,
-            seed=seed,
-            margin=margin,
-            workers=workers or max(1, min(4, os.cpu_count() or 1)),
-            tick=tick,
+            selected.questions, labels, permutations=permutations, seeds=seeds, **shared
         )
         tick("phrases")
-        phrases = find_phrases(text.table, text.gold)
-    position = position_bias(taken.questions, seed)
-    return _report(
-        loaded, taken, text, transfer, position, tuple(phrases), (*findings, *found),
-        {"permutations": permutations, "seeds": text.seeds, "null_seeds": text.null_seeds,
-         "folds": text.folds, "seed": seed, "margin": margin, "levels": LEVELS},
+        phrases = find_phrases(text.table, text.gold, text.clusters)
+    position = position_bias(selected.questions, labels, seed)
+    settings = {
+        "permutations": permutations, "seeds": text.seeds, "null_seeds": text.null_seeds,
+        "folds": text.folds, "seed": seed, "margin": margin, "most": most, "levels": LEVELS,
+    }  # fmt: skip
+    strata = _ordered(text.strata, loaded.dimensions)
+    by_dimension, parts = _verdicts(strata, text, position, transfer)
+    more = [*_design(text, settings), *_below_chance(text), *_skew(position), *_file(text)]
+    return AuditReport(
+        benchmark={
+            "name": loaded.name,
+            "split": loaded.split,
+            "revision": loaded.revision,
+            "card": loaded.card,
+            "questions": len(loaded.questions),
+            "audited": text.table.n,
+            "clusters": selected.clusters.count,
+            "clusters_from": selected.clusters.source,
+            "clusters_known": selected.clusters.known,
+            "sampled": None if sampled is None else sampled.to_json(),
+        },
+        settings=settings,
+        versions=_versions(),
+        parts=parts,
+        verdict_by_dimension=by_dimension,
+        reasons=_reasons(strata, text, position, transfer, sampled, settings),
+        strata=strata,
+        whole_file=_ordered(text.whole_file, loaded.dimensions),
+        partial_inputs=text.partial_inputs,
+        position=position,
+        groups=_groups(text),
+        phrases=tuple(phrases),
+        cues=_cues(text),
+        questions=_leaks(selected, text),
+        findings=(*findings, *found, *selected.findings, *more, *(
+            transfer.findings if transfer is not None else ()
+        )),
+        self_test={"passed": True, "probes": list(text.checked)},
+        sections={} if transfer is None else {"transfer": transfer.to_json()},
+        source=selected.questions,
     )  # fmt: skip
 
 
-def _silent(_: str) -> None:
-    pass
+def known_of(report: AuditReport, questions: Sequence[Question]) -> Known:
+    """What an audit knows of each question, to set blind models against it."""
+    clusters = select(questions).clusters.labels
+    majority = report.strata[0].majority
+    return Known(
+        {q.id: label for q, label in zip(questions, clusters, strict=True)},
+        {leak.id: leak.credit for leak in report.questions},
+        {q.id: majority.base_rate for q in questions},
+    )
 
 
 def _read(benchmark: Benchmark | str | Path) -> tuple[Benchmark, tuple[Finding, ...]]:
@@ -120,62 +161,26 @@ def _loaded(benchmark: Benchmark | str | Path) -> Benchmark:
     return load_benchmark(benchmark)
 
 
-def _report(
-    benchmark: Benchmark,
-    taken: Intake,
-    text: TextOnly,
+def _verdicts(
+    strata: Sequence[StratumResult], text: TextOnly, position: PositionBias,
     transfer: Transfer | None,
-    position: PositionBias,
-    phrases: tuple[Any, ...],
-    findings: tuple[Finding, ...],
-    settings: dict[str, Any],
-) -> AuditReport:
-    strata = _ordered(text.strata, benchmark.dimensions)
-    more = [*_design_findings(text, settings), *_below_chance(strata), *_skew(position)]
-    by_dimension: dict[str, Verdict] = {
-        stratum.name: stratum.verdict for stratum in strata[1:] or strata
-    }
+) -> tuple[dict[str, Verdict], dict[str, Verdict]]:  # fmt: skip
+    """Per dimension, and the parts of the whole verdict."""
+    by_dimension: dict[str, Verdict] = {s.name: s.verdict for s in strata[1:]}
     if len(strata) == 1:
         by_dimension = {text.table.dimensions[0]: strata[0].verdict}
+    skewed = position.skewed
     for name in by_dimension:
         # With one dimension, all questions are that dimension.
-        skew = position.p_adjusted.get(name if len(strata) > 1 else "", 1.0)
-        if skew <= SIDE_LEVEL:
+        if (name if len(strata) > 1 else "") in skewed:
             by_dimension[name] = "leaky"
-    others: list[Verdict] = [stratum.verdict for stratum in strata[1:]]
-    if min(position.p_adjusted.values()) <= SIDE_LEVEL:
-        others.append("leaky")
+    parts: dict[str, Verdict] = {
+        "text": overall(stratum.verdict for stratum in strata),
+        "position": "leaky" if skewed else "clean",
+    }
     if transfer is not None:
-        more += transfer.findings
-        others.append(transfer.verdict)
-    verdict = overall(strata[0].verdict, others)
-    return AuditReport(
-        benchmark={
-            "name": benchmark.name,
-            "split": benchmark.split,
-            "revision": benchmark.revision,
-            "card": benchmark.card,
-            "questions": len(benchmark.questions),
-            "audited": text.table.n,
-            "clusters": taken.clusters.count,
-            "clusters_from": taken.clusters.source,
-            "clusters_known": taken.clusters.known,
-        },
-        settings=settings,
-        versions=_versions(),
-        verdict=verdict,
-        verdict_by_dimension=by_dimension,
-        reasons=_reasons(verdict, strata, position, transfer, settings["margin"]),
-        strata=strata,
-        position=position,
-        phrases=phrases,
-        cues=_cues(strata),
-        questions=_leaks(taken.questions, text),
-        findings=(*findings, *taken.findings, *more),
-        self_test={"passed": True, "probes": list(text.checked)},
-        sections={} if transfer is None else {"transfer": transfer.to_json()},
-        source=taken.questions,
-    )
+        parts["transfer"] = transfer.verdict
+    return by_dimension, parts
 
 
 def _ordered(strata: Sequence[StratumResult], names: Sequence[str]) -> tuple[StratumResult, ...]:
@@ -184,124 +189,234 @@ def _ordered(strata: Sequence[StratumResult], names: Sequence[str]) -> tuple[Str
     return (strata[0], *rest)
 
 
-def _design_findings(text: TextOnly, settings: dict[str, Any]) -> list[Finding]:
+def _groups(text: TextOnly) -> dict[str, Any] | None:
+    """Counterfactual groups, and how many the text alone answers whole."""
+    mates = text.mates
+    if not mates.count:
+        return None
+    credit = text.credit(COMBINED)
+    chosen = mates.group >= 0
+    correct, n, interval = group_accuracy(
+        credit[chosen].tolist(), mates.group[chosen].tolist(), text.clusters[chosen].tolist()
+    )
+    chances = np.ones(mates.count)
+    np.multiply.at(chances, mates.group[chosen], text.table.chances[chosen])
+    return {
+        "groups": mates.count,
+        "questions": int(chosen.sum()),
+        "complete": len(set(mates.group[mates.complete].tolist())),
+        "all_right": {
+            "correct": rounded(correct), "n": n, "accuracy": rounded(correct / n),
+            "ci": [rounded(interval.low), rounded(interval.high)],
+            "ci_method": interval.method, "chance": rounded(float(chances.mean())),
+        },
+    }
+
+
+def _design(text: TextOnly, settings: Mapping[str, Any]) -> list[Finding]:
     found = []
     if not text.folds:
         found.append(
             Finding("too-few-questions", "warning",
                     "No probe could be trained: there is only one question to learn from.")
         )  # fmt: skip
-    floor = 1 / (settings["permutations"] + 1)
-    if floor > LEVEL:
-        needed = int(1 / LEVEL)
+    if _too_few(settings):
         found.append(
             Finding("few-redraws", "warning",
-                    f"{settings['permutations']} redraws cannot make a p-value of {LEVEL}: no "
-                    f"benchmark can be called leaky. Use --permutations {needed} or more.")
+                    f"{settings['permutations']} redraws cannot make a p-value of {LEVEL}: no leak "
+                    f"can be shown. Use --permutations {_needed()} or more.")
+        )  # fmt: skip
+    ways = possible(text.table.sizes, relabelled_together(text.table, text.clusters))
+    if ways < 1 / LEVEL:
+        found.append(
+            Finding("few-relabellings", "warning",
+                    f"The answers can be relabelled in {ways:.0f} ways only, slide by slide: "
+                    "with so few slides no leak can be told from labels that hang together.",
+                    {"ways": ways})
+        )  # fmt: skip
+    whole = text.strata[0]
+    trained = [p for p in whole.probes if p.kind == "learned"]
+    worst = min(trained, key=lambda p: p.accuracy, default=None)
+    if worst is not None and worst.share.ci[1] < worst.share.chance - settings["margin"]:
+        extra = ""
+        if text.mates.count:
+            extra = f" {int((text.mates.group >= 0).sum()):,} questions stand in such groups."
+        found.append(
+            Finding("counterfactual-design", "note",
+                    f"Trained probes are far below chance ({worst.name}: {worst.share}, chance "
+                    f"{100 * worst.share.chance:.1f} %): what is right on some slides is wrong "
+                    "for the same text on others, as in a counterfactual design. That is no leak "
+                    f"of one question's text.{extra}",
+                    {"probe": worst.name, "accuracy": round(worst.accuracy, 6),
+                     "groups": text.mates.count})
+        )  # fmt: skip
+    majority = whole.majority
+    excess = majority.accuracy - majority.chance
+    if excess > 1e-9:
+        found.append(
+            Finding("label-imbalance", "warning" if excess >= settings["margin"] else "note",
+                    f"Always giving the label that is right most often in its set of options is "
+                    f"right in {majority}; guessing in {100 * majority.chance:.1f} %. That is a "
+                    "base rate, and no part of the leak.",
+                    {"accuracy": round(majority.accuracy, 6), "chance": round(majority.chance, 6)})
         )  # fmt: skip
     return found
 
 
-def _below_chance(strata: Sequence[StratumResult]) -> list[Finding]:
+def _too_few(settings: Mapping[str, Any]) -> bool:
+    return bool(1 / (settings["permutations"] + 1) > LEVEL)
+
+
+def _needed() -> int:
+    return math.ceil(1 / LEVEL) - 1
+
+
+def _below_chance(text: TextOnly) -> list[Finding]:
     """Rules that do much worse than guessing: avoiding their picks beats chance."""
     found = []
-    rules = [p for p in strata[0].probes if p.kind == "rule"]
-    for probe in rules:
-        p = chance_test(probe.correct, [probe.chance] * probe.n, "less")
-        if p * len(rules) <= LEVEL:
+    p_values = text.rule_p[""]
+    for probe in text.whole_file[0].probes:
+        if probe.kind != "rule" or not _beyond_base(probe.share):
+            continue
+        p = p_values[probe.name][1]
+        if p * len(p_values) <= LEVEL:
             found.append(
-                Finding(
-                    "below-chance",
-                    "warning",
-                    f"{probe.about} is right in {probe.correct:.0f}/{probe.n} questions, below "
-                    f"chance ({probe.chance:.3f}): avoiding it is a shortcut.",
-                    {"probe": probe.name, "accuracy": round(probe.accuracy, 6), "p_value": p},
-                )
-            )
-    return found
-
-
-def _skew(position: PositionBias) -> list[Finding]:
-    found = []
-    for name, p in position.p_adjusted.items():
-        if p <= SIDE_LEVEL:
-            where = f" of {name}" if name else ""
-            counts = "/".join(str(c) for c in position.counts[name])
-            found.append(
-                Finding("answer-position", "error",
-                        f"Right options{where} are not spread evenly over positions: {counts}.",
-                        {"counts": list(position.counts[name]), "p_adjusted": p})
+                Finding("below-chance", "warning",
+                        f"{probe.about} is right in {probe.share}, below chance "
+                        f"({100 * probe.share.chance:.1f} %): avoiding it is a shortcut.",
+                        {"probe": probe.name, "accuracy": round(probe.accuracy, 6), "p_value": p})
             )  # fmt: skip
     return found
 
 
+def _beyond_base(share: Share) -> bool:
+    """Whether a rule says more than the commonest labels do, above or below chance."""
+    low, high = share.ci
+    return low > share.base_rate or high < 2 * share.chance - share.base_rate
+
+
+def _skew(position: PositionBias) -> list[Finding]:
+    found = []
+    for name in position.skewed:
+        where = f" of {name}" if name else ""
+        counts = "/".join(str(c) for c in position.counts[name])
+        found.append(
+            Finding("answer-position", "error",
+                    f"Right options{where} are not spread evenly over positions: {counts}.",
+                    {"counts": list(position.counts[name]),
+                     "p_adjusted": position.p_adjusted[name]})
+        )  # fmt: skip
+    return found
+
+
+def _file(text: TextOnly) -> list[Finding]:
+    """Said apart: what only the whole file gives away."""
+    one, whole = text.strata[0], text.whole_file[0]
+    if whole.verdict != "leaky" or one.verdict == "leaky":
+        return []
+    shown = whole.probe(whole.shown_by or whole.best_name)
+    return [
+        Finding("whole-file", "warning",
+                f"Who has the whole file answers {shown.share} without images ({shown.name}); "
+                f"one question at a time: {one.best.share}.",
+                {"probe": shown.name, "accuracy": round(shown.accuracy, 6)})
+    ]  # fmt: skip
+
+
 def _reasons(
-    verdict: Verdict,
     strata: Sequence[StratumResult],
+    text: TextOnly,
     position: PositionBias,
     transfer: Transfer | None,
-    margin: float,
+    sampled: Sampled | None,
+    settings: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """Why the verdict is what it is, for people."""
     lines = []
+    margin = settings["margin"]
     for stratum in strata:
-        if stratum.verdict == "leaky":
-            best, name = stratum.best, stratum.name or "all questions"
+        name = stratum.name or "all questions"
+        if stratum.verdict in ("leaky", "measurable") and stratum.shown_by:
+            probe = stratum.probe(stratum.shown_by)
+            small = "" if stratum.verdict == "leaky" else (
+                f"; no probe's leak can be above {100 * stratum.largest_leak:.1f} points"
+            )  # fmt: skip
             lines.append(
-                f"{name}: {best.name} answers {best.correct:.0f}/{best.n} = {best.accuracy:.3f} "
-                f"(95 % {best.ci[0]:.3f} to {best.ci[1]:.3f}) without images; chance is "
-                f"{stratum.chance:.3f}"
+                f"{name}: {probe.name} answers {probe.share} without images; base rate "
+                f"{100 * probe.share.base_rate:.1f} %{small}"
             )
-    if min(position.p_adjusted.values()) <= SIDE_LEVEL:
+    if position.skewed:
         lines.append("right options are not spread evenly over positions")
-    if transfer is not None and transfer.verdict == "leaky":
+    if transfer is not None and transfer.verdict in ("leaky", "measurable"):
         lines.append(
-            f"fitted on {transfer.trained_on}, the stack answers {transfer.correct:.0f}/"
-            f"{transfer.n} = {transfer.accuracy:.3f} without images"
+            f"fitted on {transfer.trained_on}, all probes combined answer {transfer.whole.share} "
+            "without images"
         )
-    if verdict == "undecided":
-        whole = strata[0]
+    undecided = [s for s in strata if s.verdict == "undecided"]
+    if undecided and _too_few(settings):
         lines.append(
-            f"no leak was shown, but with {whole.n} questions accuracies up to {whole.upper:.3f} "
-            f"remain possible (limit for a pass: {whole.chance + margin:.3f})"
+            f"{settings['permutations']} redraws cannot show a leak: {_needed()} or more decide"
         )
-    if verdict == "clean":
-        whole = strata[0]
+    elif undecided:
+        worst = undecided[0]
+        others = f", and {len(undecided) - 1} more" if len(undecided) > 1 else ""
         lines.append(
-            f"no probe can be above {whole.upper:.3f} (limit for a pass: "
-            f"{whole.chance + margin:.3f})"
+            f"no leak was shown in {worst.name or 'all questions'}{others}, but with {worst.n} "
+            f"questions one of up to {100 * worst.largest_leak:.1f} points remains possible "
+            f"(margin {100 * margin:g})"
         )
+    whole = strata[0]
+    if whole.verdict == "imbalanced":
+        lines.append(
+            f"the commonest label of each set of options is right in {whole.majority}; guessing "
+            f"in {100 * whole.chance:.1f} %"
+        )
+    if whole.verdict == "clean":
+        lines.append(
+            "each text has each option right once: no reader of one question's text can be above "
+            "chance, by design" if whole.by_design else
+            f"no probe's leak can be above {100 * whole.largest_leak:.1f} points "
+            f"(margin {100 * margin:g})"
+        )  # fmt: skip
+    if sampled is not None:
+        lines.append(str(sampled))
     return tuple(lines)
 
 
-def _cues(strata: Sequence[StratumResult]) -> tuple[Cue, ...]:
+def _cues(text: TextOnly) -> tuple[Cue, ...]:
     rows = []
-    for stratum in strata:
+    for stratum in text.whole_file:
         for probe in stratum.probes:
             if probe.kind == "rule":
-                above = probe.p_value
-                below = chance_test(probe.correct, [probe.chance] * probe.n, "less")
+                above, below = text.rule_p[stratum.name][probe.name]
                 rows.append((stratum.name, probe, min(1.0, 2 * min(above, below))))
     adjusted = benjamini_hochberg([p for _, _, p in rows])
     cues = [
-        Cue(probe.name, probe.about, name, probe.correct, probe.n, probe.ci, probe.chance, p, q)
+        Cue(probe.name, probe.about, name, probe.share, p, 2 / (DRAWS + 1), q)
         for (name, probe, p), q in zip(rows, adjusted, strict=True)
-        if q <= _CUE_LEVEL
+        if q <= _CUE_LEVEL and _beyond_base(probe.share)
     ]
-    return tuple(sorted(cues, key=lambda cue: (cue.p_value, cue.dimension, cue.rule)))
+    return tuple(
+        sorted(cues, key=lambda cue: (-abs(cue.share.accuracy - cue.share.chance),
+                                      cue.dimension, cue.rule))
+    )  # fmt: skip
 
 
-def _leaks(questions: Sequence[Question], text: TextOnly) -> tuple[QuestionLeak, ...]:
-    spread = text.leak_spread
+def _leaks(selected: Selection, text: TextOnly) -> tuple[QuestionLeak, ...]:
+    single, file, spread = text.credit(COMBINED), text.credit(COMBINED_FILE), text.spread
+    asked = [selected.questions[place] for place in text.table.order]
     rows = [
         QuestionLeak(
-            id=questions[place].id,
-            dimension=questions[place].dimension,
+            id=question.id,
+            dimension=question.dimension,
+            slide=question.slide,
             leak_score=float(text.leak[i]),
             leak_sd=None if spread is None else float(spread[i]),
             chance=float(text.table.chances[i]),
+            credit=float(single[i]),
+            credit_file=float(file[i]),
         )
-        for i, place in enumerate(text.table.order)
+        for i, question in enumerate(asked)
     ]
     return tuple(sorted(rows, key=lambda row: (-round(row.leak_score, 6), row.id)))
 

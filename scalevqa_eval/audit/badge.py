@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_COLOURS: Mapping[str, str] = {"clean": "#1b6e4b", "leaky": "#a02414", "undecided": "#7a5c00"}
+_COLOURS: Mapping[str, str] = {"clean": "#1b6e4b", "leaky": "#a02414", "undecided": "#7a5c00",
+                                 "imbalanced": "#7a5c00", "measurable": "#1b6e4b"}  # fmt: skip
 _LABEL = "text-only audit"
 _CHARACTER = 7.0  # of 11 px text, on the wide side: textLength fits the text to it
 _PAD = 8

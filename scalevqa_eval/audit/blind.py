@@ -9,21 +9,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.audit.models import PROMPTS, Asked, applicable, proportion, scored
+from scalevqa_eval.audit.inference import clustered_p, share
+from scalevqa_eval.audit.models import PROMPTS, Asked, applicable, scored
+from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
+from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.audit.results import rounded
-from scalevqa_eval.audit.verdict import SIDE_LEVEL
+from scalevqa_eval.audit.table import gold_offsets, make_table, numbered
+from scalevqa_eval.audit.verdict import SIDE_LEVEL, decide
 from scalevqa_eval.errors import DataError, ModelError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
 from scalevqa_eval.run.evaluate import evaluate
 from scalevqa_eval.run.progress import Progress
-from scalevqa_eval.statistics import chance_test
 from scalevqa_eval.types import Benchmark, Question, Record
 
 MODES = {"guess": "told to guess", "as-if-shown": "as if images were shown"}
@@ -57,6 +62,17 @@ class Blind:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the audit knows of each question id: its cluster, and the combined probe's credit and
+    the base rate's, if there was an audit of the text.
+    """
+
+    clusters: Mapping[str, str]
+    credit: Mapping[str, float] = field(default_factory=dict)
+    base_rate: Mapping[str, float] = field(default_factory=dict)
+
+
 def plan(benchmark: Benchmark, takes_images: bool) -> list[Asked]:
     """What each adversary is asked. Images without the question need images that are there."""
     plans = [
@@ -78,7 +94,7 @@ def _images_there(benchmark: Benchmark) -> bool:
 def run_blind(
     models: Sequence[Model],
     benchmark: Benchmark,
-    clusters: Mapping[str, str],
+    known: Known,
     *,
     output: Path,
     seed: int = 0,
@@ -88,7 +104,7 @@ def run_blind(
 ) -> Blind:
     """Ask all adversaries; runs lie under `output` and are continued by a repeated call.
 
-    `benchmark` holds the audited questions, `clusters` the cluster of each id. Raises ModelError
+    `benchmark` holds the audited questions, `known` what the audit knows of each id. Raises ModelError
     if a model answers nothing at all.
     """
     questions = {question.id: question for question in benchmark.questions}
@@ -111,15 +127,15 @@ def run_blind(
                 Answers(model.name, one.mode, one.condition, pairs, len(run.questions),
                         str(run.path))
             )  # fmt: skip
-    return summarise(found, clusters)
+    return summarise(found, known)
 
 
-def summarise(found: Sequence[Answers], clusters: Mapping[str, str]) -> Blind:
+def summarise(found: Sequence[Answers], known: Known) -> Blind:
     """Accuracy against guessing, agreement and elimination, from answers alone."""
     if not found:
         raise DataError("no adversary was asked")
-    results = [_result(one, clusters) for one in found if one.mode != ELIMINATE]
-    elimination = [_elimination(one, clusters) for one in found if one.mode == ELIMINATE]
+    results = [_result(one, known) for one in found if one.mode != ELIMINATE]
+    elimination = [_elimination(one, known) for one in found if one.mode == ELIMINATE]
     same = [one for one in found if one.mode != ELIMINATE and one.condition == "no-images"]
     right, none = _unanimous(same)
     section = {
@@ -140,67 +156,165 @@ def summarise(found: Sequence[Answers], clusters: Mapping[str, str]) -> Blind:
                     "same command asks them again.", {"prompts": missing})
         )  # fmt: skip
     reasons = [
+        _reason(row) for row in results
+        if row["call"] == "above" and row["condition"] != "no-question"
+    ]  # fmt: skip
+    return Blind(section, tuple(findings), tuple(reasons))
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    text = (
         f"{row['model']} ({row['mode']}, {row['condition']}) answers {row['correct']:.0f}/"
         f"{row['n']} = {row['accuracy']:.3f} without images; chance is {row['chance']:.3f}"
-        for row in results
-        if row["call"] == "above" and row["condition"] != "no-question"
-    ]
-    return Blind(section, tuple(findings), tuple(reasons))
+    )
+    beyond = (row["against_probe"] or {}).get("beyond_probe")
+    if beyond:
+        text += (
+            f"; where the trained probes are wrong, {beyond['correct']:.0f}/{beyond['n']} "
+            f"({beyond['ci'][0]:.3f} to {beyond['ci'][1]:.3f}): knowledge, or a shortcut that "
+            "they do not have"
+        )
+    return text
+
+
+def with_blind(report: AuditReport, blind: Blind) -> AuditReport:
+    """Add blind models: their part of the verdict is leaky if one of them is above chance."""
+    results = [row for row in blind.section["results"] if row["condition"] != "no-question"]
+    margin = report.settings["margin"]
+    largest = max((row["leak_ci"][1] for row in results), default=1.0)
+    part = decide(bool(blind.reasons), largest, 0.0, margin)
+    added = report.with_section("blind", blind.section, blind.findings)
+    return replace(
+        added,
+        parts={**added.parts, "knowledge": part},
+        reasons=(*report.reasons, *blind.reasons),
+    )
 
 
 Call = Literal["above", "below", "not shown"]
 
 
-def _result(one: Answers, clusters: Mapping[str, str]) -> dict[str, Any]:
+def _result(one: Answers, known: Known) -> dict[str, Any]:
     names = list(dict.fromkeys(question.dimension for question, _ in one.pairs))
     return {
         "model": one.model,
         "mode": MODES[one.mode],
         "condition": one.condition,
-        **_counted(one.pairs, clusters),
+        **_counted(one.pairs, known),
         "by_dimension": {
-            name: _counted([p for p in one.pairs if p[0].dimension == name], clusters)
+            name: _counted([p for p in one.pairs if p[0].dimension == name], known)
             for name in names
         },
+        "against_probe": _against_probe(one.pairs, known),
         "run": one.run,
     }
 
 
-def _counted(
-    pairs: Sequence[tuple[Question, Record]], clusters: Mapping[str, str]
-) -> dict[str, Any]:
-    chances = [1 / len(question.options) for question, _ in pairs]
-    credits = [float(record.score) for _, record in pairs]
+class _Asked:
+    """Questions as arrays, in the order of a table of their texts."""
+
+    def __init__(self, pairs: Sequence[tuple[Question, Record]], known: Known) -> None:
+        questions = [question for question, _ in pairs]
+        self.table = make_table(questions)
+        self.gold = gold_offsets(self.table, questions)
+        self.pairs = [pairs[i] for i in self.table.order]
+        self.ids = [question.id for question, _ in self.pairs]
+        self.clusters = numbered([known.clusters[id_] for id_ in self.ids])
+        self.chances = self.table.chances
+        base = np.array([known.base_rate.get(id_, 0.0) for id_ in self.ids])
+        self.base = base if base.mean() > self.chances.mean() else self.chances
+        # What each option is worth: 1 for the one whose letter was given.
+        self.worth = np.zeros(self.table.rows)
+        rows = {(i, letter): r for r, (i, letter) in
+                enumerate(zip(self.table.owner.tolist(), self.table.letters, strict=True))}  # fmt: skip
+        for i, (_, record) in enumerate(self.pairs):
+            if record.letter is not None and (i, record.letter) in rows:
+                self.worth[rows[i, record.letter]] = 1.0
+
+    @property
+    def credits(self) -> Floats:
+        return np.array([float(record.score) for _, record in self.pairs])
+
+    def given(self, worth: Floats) -> tuple[float, float]:
+        """P-values above and below chance, redrawn slide by slide."""
+        together = relabelled_together(self.table, self.clusters)
+        return given_answers(worth, self.table.sizes, together, self.gold)
+
+
+def _counted(pairs: Sequence[tuple[Question, Record]], known: Known) -> dict[str, Any]:
+    asked = _Asked(pairs, known)
+    above = max(asked.given(asked.worth)[0], clustered_p(asked.credits, asked.base, asked.clusters))
     # Who gives no letter avoids no option: what is below chance is judged among letters given.
-    given = [(q, r) for q, r in pairs if r.letter is not None]
-    above = chance_test(sum(credits), chances)
-    below = chance_test(
-        float(sum(r.score for _, r in given)), [1 / len(q.options) for q, _ in given], "less"
-    )
+    given = [pair for pair in pairs if pair[1].letter is not None]
+    below = 1.0
+    if given:
+        only = _Asked(given, known)
+        low = clustered_p(1 - only.credits, 1 - only.chances, only.clusters)
+        below = max(only.given(only.worth)[1], low)
     call: Call = "not shown"
     if above <= SIDE_LEVEL:
         call = "above"
     elif below <= SIDE_LEVEL:
         call = "below"
     return {
-        **proportion(credits, [clusters[q.id] for q, _ in pairs], sum(chances) / len(chances)),
+        **share(asked.credits, asked.chances, asked.clusters, asked.base).to_json(),
         "answered": len(given),
         "p_above": rounded(above),
         "p_below": rounded(below),
+        "p_least": 1 / (DRAWS + 1),
         "call": call,
     }
 
 
-def _elimination(one: Answers, clusters: Mapping[str, str]) -> dict[str, Any]:
+def _against_probe(pairs: Sequence[tuple[Question, Record]], known: Known) -> dict[str, Any] | None:
+    """What the model has right that the combined probe has not, and the other way round.
+
+    `beyond_probe` is the model's share where the probe is wrong: knowledge, or a shortcut that no
+    probe has. `beyond_model` is the probe's where the model is wrong: a shortcut that can be
+    learned and that this model does not use.
+    """
+    shared = [pair for pair in pairs if pair[0].id in known.credit]
+    if not shared:
+        return None
+    asked = _Asked(shared, known)
+    model = asked.credits
+    probe = np.array([known.credit[id_] for id_ in asked.ids])
+
+    def beyond(credits: Floats, other: Floats) -> dict[str, Any] | None:
+        wrong = other < 0.5
+        if not wrong.any():
+            return None
+        part = [c for c, chosen in zip(asked.clusters, wrong, strict=True) if chosen]
+        found = share(credits[wrong], asked.chances[wrong], part)
+        p = clustered_p(credits[wrong], asked.chances[wrong], part)
+        return {**found.to_json(), "p_value": rounded(p)}
+
+    right, known_by = model >= 0.5, probe >= 0.5
+    return {
+        "both": int((right & known_by).sum()),
+        "model_only": int((right & ~known_by).sum()),
+        "probe_only": int((~right & known_by).sum()),
+        "neither": int((~right & ~known_by).sum()),
+        "beyond_probe": beyond(model, probe),
+        "beyond_model": beyond(probe, model),
+    }
+
+
+def _elimination(one: Answers, known: Known) -> dict[str, Any]:
     given = [(q, r) for q, r in one.pairs if r.letter is not None]
-    chances = [1 - 1 / len(question.options) for question, _ in given]
-    credits = [float(record.letter != question.answer) for question, record in given]
-    chance = sum(chances) / len(chances) if chances else 0.0
+    if not given:
+        return {"model": one.model, "n": 0, "correct": 0.0, "accuracy": 0.0, "ci": [0.0, 1.0],
+                "chance": 0.0, "p_above": 1.0, "p_below": 1.0, "run": one.run}  # fmt: skip
+    asked = _Asked(given, known)
+    credits = np.array([float(r.letter != q.answer) for q, r in asked.pairs])
+    chances = 1 - asked.chances
+    above, below = asked.given(1 - asked.worth)
     return {
         "model": one.model,
-        **proportion(credits, [clusters[q.id] for q, _ in given], chance),
-        "p_above": rounded(chance_test(sum(credits), chances)),
-        "p_below": rounded(chance_test(sum(credits), chances, "less")),
+        **share(credits, chances, asked.clusters).to_json(),
+        "p_above": rounded(max(above, clustered_p(credits, chances, asked.clusters))),
+        "p_below": rounded(max(below, clustered_p(1 - credits, 1 - chances, asked.clusters))),
+        "p_least": 1 / (DRAWS + 1),
         "run": one.run,
     }
 

@@ -17,6 +17,7 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 _ENOUGH = 5  # a field of fewer values is more likely a kind of slides than a slide
+_PATIENT = re.compile(r"patient|case|subject|donor", re.IGNORECASE)
 
 
 def cluster_fields(row: Mapping[str, Any]) -> dict[str, str | int]:
@@ -47,9 +48,10 @@ class Clusters:
 
 
 def find_clusters(questions: Sequence[Question]) -> Clusters:
-    """The slides; else the first of: a TCGA patient, a field of `extra`, a directory, an image.
+    """Patients, where they are known and join slides; else the slides.
 
-    The first with five clusters or more, that is; else the first with two.
+    Without slides the first of: a TCGA patient, a field of `extra`, a directory, an image. The
+    first with five clusters or more, that is; else the first with two.
     Where a repair has joined slides by option blocks, their groups go before all. A guess must
     make at least two clusters, and fewer clusters than questions. Where nothing is found, each
     question is a cluster of its own.
@@ -59,7 +61,9 @@ def find_clusters(questions: Sequence[Question]) -> Clusters:
         # Slides that option blocks join: who knows three answers of a block knows the fourth.
         return Clusters(tuple(str(group) for group in groups), "slide group", True)
     if all(question.slide for question in questions):
-        return Clusters(tuple(str(q.slide) for q in questions), "slide", True)
+        return _patients(questions) or Clusters(
+            tuple(str(q.slide) for q in questions), "slide", True
+        )
     found: list[Clusters] = []
     for source, label in _guesses(questions):
         labels = [label(question) for question in questions]
@@ -88,6 +92,22 @@ def _guesses(questions: Sequence[Question]) -> list[tuple[str, Label]]:
 
 def _tcga(question: Question) -> str | None:
     return next(iter(patients(question)), None)
+
+
+def _patients(questions: Sequence[Question]) -> Clusters | None:
+    """Slides joined by patient, if any two slides are of one patient."""
+    slides = [str(question.slide) for question in questions]
+    fields = sorted({key for q in questions for key in q.extra if _PATIENT.search(key)})
+    for source, label in [("TCGA patient", _tcga), *((f"field {n!r}", _field(n)) for n in fields)]:
+        known: dict[str, str] = {}
+        for slide, question in zip(slides, questions, strict=True):
+            patient = label(question)
+            if patient is None or known.setdefault(slide, patient) != patient:
+                break  # not given for all, or no name for what a slide belongs to
+        else:
+            if 1 < len(set(known.values())) < len(known):
+                return Clusters(tuple(known[slide] for slide in slides), source, True)
+    return None
 
 
 def _field(name: str) -> Label:

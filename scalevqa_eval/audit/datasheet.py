@@ -78,7 +78,7 @@ def _models(data: Mapping[str, Any]) -> list[str]:
 
 def _shortcuts(data: Mapping[str, Any]) -> list[str]:
     phrases = sorted(
-        data["shortcuts"]["phrases"], key=lambda p: (p["p_value"], p["phrase"], p["dimension"])
+        data["shortcuts"]["phrases"], key=lambda p: (p["p_value"], p["phrase"], p["dimension"] or "")
     )
     if not phrases:
         return []
@@ -86,8 +86,8 @@ def _shortcuts(data: Mapping[str, Any]) -> list[str]:
     for phrase in phrases[:_PHRASES]:
         where = _plain(phrase["dimension"] or "all questions")
         lines.append(
-            f"- “{_plain(phrase['phrase'])}” ({where}): {phrase['right']} of {phrase['options']} "
-            f"options with it are right, {phrase['expected']:.1f} by chance."
+            f"- “{_plain(phrase['phrase'])}” ({where}): {phrase['right']} of {phrase['questions']} "
+            f"questions with it have it right, {phrase['expected']:.1f} by chance."
         )
     return [*lines, ""]
 

@@ -1,10 +1,11 @@
-"""Folds that keep slides together, of about equal size."""
+"""Folds that keep slides together."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from sklearn.model_selection import GroupKFold
 
 from scalevqa_eval.audit.table import Ints
 
@@ -18,21 +19,16 @@ def fold_count(n: int, clusters: int) -> int:
     return 0 if clusters < 2 else min(wanted, clusters)
 
 
-def make_folds(clusters: Sequence[Hashable], count: int, seed: int) -> Ints:
-    """The fold of each question: whole clusters, largest first into the emptiest fold.
+def make_folds(clusters: Sequence[object], count: int, seed: int) -> Ints:
+    """The fold of each question: whole clusters, shuffled by the seed.
 
-    Clusters of equal size are in random order. `clusters` must not depend on the order of rows
-    by anything but its labels' text.
+    As many clusters in each fold as in the others (not as many questions: to fill the emptiest
+    fold with the largest cluster next leaves one partition only, whatever the seed).
     """
-    labels, codes = np.unique(np.array([str(c) for c in clusters]), return_inverse=True)
-    sizes = np.bincount(codes)
-    rng = np.random.default_rng([seed, 29])
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    load = np.zeros(count)
-    fold_of = np.empty(len(labels), dtype=np.intp)
-    for cluster in order:
-        chosen = int(load.argmin())
-        fold_of[cluster] = chosen
-        load[chosen] += sizes[cluster]
-    return np.asarray(fold_of[codes])
+    labels = np.array([str(cluster) for cluster in clusters])
+    state = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, 29])))
+    splitter = GroupKFold(count, shuffle=True, random_state=state)
+    fold = np.empty(len(labels), dtype=np.intp)
+    for number, (_, held_out) in enumerate(splitter.split(labels, groups=labels)):
+        fold[held_out] = number
+    return fold

@@ -11,17 +11,16 @@ weights for all dimensions together plus weights for each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg, sparse
 
-from scalevqa_eval.audit.evidence import centred
-from scalevqa_eval.audit.features.structure import Floats
 from scalevqa_eval.audit.table import Table
 
+Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 _BLOCK = 8192
 
@@ -43,7 +42,20 @@ class Radial:
     weight: float
 
 
-Kernel = Linear | Radial
+@dataclass(frozen=True)
+class Product:
+    """Likeness of two options times likeness of the questions they stand in.
+
+    `options` (rows, …) and `questions` (questions, …): evidence is shared by options that are
+    alike and asked alike. Scaled like `Linear`.
+    """
+
+    options: sparse.csr_matrix
+    questions: sparse.csr_matrix
+    weight: float
+
+
+Kernel = Linear | Radial | Product
 
 
 def landmark_count(rows: int) -> int:
@@ -51,12 +63,16 @@ def landmark_count(rows: int) -> int:
     return min(rows, 1000 if rows <= 20_000 else 800)
 
 
-def represent(table: Table, kernels: Sequence[Kernel], seed: int) -> Singles:
+def represent(
+    table: Table, kernels: Sequence[Kernel], seed: int, *, of_texts: bool = True
+) -> Singles:
     """Coordinates (rows, at most `landmark_count`) whose inner products are the kernels' sum.
 
     Centred within each question: a conditional logit sees differences between options only.
+    `of_texts` says that the kernels see the question and its options alone: of questions with the
+    same text one landmark is enough.
     """
-    chosen = _landmarks(table, seed)
+    chosen = _landmarks(table, seed, of_texts)
     across = [_prepared(table, kernel, chosen) for kernel in kernels]
     sizes = table.sizes[np.unique(table.owner[chosen])]
     dimension = table.dimension[table.owner]
@@ -76,32 +92,65 @@ def represent(table: Table, kernels: Sequence[Kernel], seed: int) -> Singles:
     return _centred_in_place(table, result)
 
 
-def _landmarks(table: Table, seed: int) -> npt.NDArray[np.intp]:
+def _landmarks(table: Table, seed: int, of_texts: bool) -> npt.NDArray[np.intp]:
     order = np.random.default_rng([seed, 17]).permutation(table.n)
+    if of_texts:
+        texts = table.wording[order] * len(table.dimensions) + table.dimension[order]
+        order = order[np.sort(np.unique(texts, return_index=True)[1])]
     enough = int(np.searchsorted(np.cumsum(table.sizes[order]), landmark_count(table.rows))) + 1
     questions = np.sort(order[:enough])
     return np.concatenate([np.arange(table.start[i], table.start[i] + table.sizes[i])
                            for i in questions])  # fmt: skip
 
 
+_Prepared = Callable[[npt.NDArray[np.intp]], Floats]
+
+
 class _LinearPrepared:
     def __init__(self, table: Table, kernel: Linear, chosen: npt.NDArray[np.intp]) -> None:
-        matrix = kernel.matrix
-        squares = np.asarray(matrix.multiply(matrix).sum(1)).ravel()
-        averaging = sparse.csr_matrix(
-            (1 / table.sizes[table.owner], (table.owner, np.arange(table.rows))),
-            shape=(table.n, table.rows),
-        )
-        means = averaging @ matrix
-        mean_squares = np.asarray(means.multiply(means).sum(1)).ravel()
-        norm = float((squares - mean_squares[table.owner]).mean())
+        self.matrix = kernel.matrix
+        norm = float(_inner_squares(table, kernel.matrix).mean())
         self.scale = kernel.weight / norm if norm > 1e-12 else 0.0
-        self.matrix = matrix
-        self.landmarks = sparse.csc_matrix(matrix[chosen].T)
+        self.landmarks = sparse.csc_matrix(kernel.matrix[chosen].T)
 
     def __call__(self, rows: npt.NDArray[np.intp]) -> Floats:
         found = (self.matrix[rows] @ self.landmarks).toarray()
         return np.asarray(found, dtype=np.float64) * self.scale
+
+
+class _ProductPrepared:
+    def __init__(self, table: Table, kernel: Product, chosen: npt.NDArray[np.intp]) -> None:
+        self.kernel, self.owner = kernel, table.owner
+        asked = np.asarray(kernel.questions.multiply(kernel.questions).sum(1)).ravel()
+        norm = float((_inner_squares(table, kernel.options) * asked[table.owner]).mean())
+        self.scale = kernel.weight / norm if norm > 1e-12 else 0.0
+        self.options = sparse.csc_matrix(kernel.options[chosen].T)
+        # Landmarks are whole questions: each one's text is compared once, not for each option.
+        self.asked, self.back = np.unique(table.owner[chosen], return_inverse=True)
+        self.questions = sparse.csc_matrix(kernel.questions[self.asked].T)
+
+    def __call__(self, rows: npt.NDArray[np.intp]) -> Floats:
+        own = self.owner[rows]
+        first, last = int(own[0]), int(own[-1]) + 1
+        if last - first <= len(rows):  # a run of questions
+            asked = (self.kernel.questions[first:last] @ self.questions).toarray()[own - first]
+        else:
+            asked = (self.kernel.questions[own] @ self.questions).toarray()
+        alike = (self.kernel.options[rows] @ self.options).toarray()
+        return np.asarray(alike * asked[:, self.back], dtype=np.float64) * self.scale
+
+
+def _inner_squares(table: Table, matrix: sparse.csr_matrix) -> Floats:
+    """Squared lengths (rows) less the squared length of the question's mean."""
+    squares = np.asarray(matrix.multiply(matrix).sum(1)).ravel()
+    averaging = sparse.csr_matrix(
+        (1 / table.sizes[table.owner], (table.owner, np.arange(table.rows))),
+        shape=(table.n, table.rows),
+    )
+    means = averaging @ matrix
+    return np.asarray(
+        squares - np.asarray(means.multiply(means).sum(1)).ravel()[table.owner], dtype=np.float64
+    )
 
 
 class _RadialPrepared:
@@ -118,16 +167,16 @@ class _RadialPrepared:
         return np.asarray(self.weight * np.exp(-rate * np.maximum(distance, 0)))
 
 
-def _prepared(
-    table: Table, kernel: Kernel, chosen: npt.NDArray[np.intp]
-) -> _LinearPrepared | _RadialPrepared:
+def _prepared(table: Table, kernel: Kernel, chosen: npt.NDArray[np.intp]) -> _Prepared:
     if isinstance(kernel, Linear):
         return _LinearPrepared(table, kernel, chosen)
+    if isinstance(kernel, Product):
+        return _ProductPrepared(table, kernel, chosen)
     return _RadialPrepared(table, kernel, chosen)
 
 
 def _between(
-    kernels: Sequence[_LinearPrepared | _RadialPrepared],
+    kernels: Sequence[_Prepared],
     rows: npt.NDArray[np.intp],
     dimension: npt.NDArray[np.intp],
     landmark_dimension: npt.NDArray[np.intp],
@@ -155,5 +204,3 @@ def _centred_in_place(table: Table, values: Singles) -> Singles:
         part -= np.repeat(means.astype(np.float32), table.sizes[first:last], axis=0)
     return values
 
-
-__all__ = ["Kernel", "Linear", "Radial", "centred", "landmark_count", "represent"]

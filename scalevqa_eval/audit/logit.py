@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
+from scipy.linalg import lapack
 
 from scalevqa_eval.audit.table import Ints
 
@@ -52,12 +52,14 @@ def fit(features: Singles, gram: Singles, layout: Layout, gold: Ints, penalty: f
 
     `gram` is features' · features; `gold` (questions, sets of labels) counts options from 0.
     """
-    width = features.shape[1]
-    bound = gram.astype(np.float64) * 0.5
-    bound[np.diag_indices(width)] += penalty
-    factor = linalg.cholesky(bound, lower=True, overwrite_a=True, check_finite=False)
-    inverse = linalg.cho_solve((factor, True), np.eye(width), check_finite=False)
-    step = inverse.astype(np.float32)
+    bound = gram * np.float32(0.5)
+    bound[np.diag_indices(len(bound))] += np.float32(penalty)
+    factor, failed = lapack.spotrf(bound, lower=1)
+    step, singular = lapack.spotri(factor, lower=1)
+    if failed or singular:  # single precision is not enough for this one
+        step = np.linalg.inv(bound.astype(np.float64)).astype(np.float32)
+    else:
+        step = step + np.tril(step, -1).T
     parts = [
         _descend(features, step, layout, gold[:, first : first + _COLUMNS], penalty)
         for first in range(0, gold.shape[1], _COLUMNS)
@@ -80,4 +82,49 @@ def _descend(
         faster = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
         ahead = moved + np.float32((pace - 1) / faster) * (moved - weights)
         weights, pace = moved, faster
+    return weights
+
+
+_NEWTON = 8
+_SHRINK = 20.0
+_PRIOR = 0.25  # the weights that the penalty draws to: with few questions, an average
+_FEW = 16  # sets of labels per block
+
+
+def combine(scores: Singles, layout: Layout, gold: Ints) -> npt.NDArray[np.float64]:
+    """Weights (probes, sets of labels) of 0 or more for scores (probes, rows, sets of labels).
+
+    Newton's method for the conditional logit of the weighted sum, for each set of labels on its
+    own; weights that would fall below 0 are held there. A negative weight would use a probe that
+    is wrong more often than by chance, as where each text stands over several pictures and has
+    each option right once: what was learned from the other pictures then tells what is wrong.
+    """
+    blocks = range(0, gold.shape[1], _FEW)
+    parts = [_newton(scores[:, :, b : b + _FEW], layout, gold[:, b : b + _FEW]) for b in blocks]
+    return np.concatenate(parts, axis=1)
+
+
+def _newton(design: Singles, layout: Layout, gold: Ints) -> npt.NDArray[np.float64]:
+    right = layout.rows(gold)
+    start = np.concatenate([[0], np.cumsum(layout.sizes)[:-1]])
+    probes = len(design)
+    weights = np.full((probes, gold.shape[1]), _PRIOR)
+    observed = design[:, right, np.arange(gold.shape[1])].sum(1)
+    for _ in range(_NEWTON):
+        scores = np.einsum("prb,pb->rb", design, weights.astype(np.float32))
+        probability = layout.softmax(scores)
+        expected = design * probability
+        means = np.add.reduceat(expected, start, axis=1)
+        gradient = expected.sum(1) - observed + _SHRINK * (weights - _PRIOR)
+        curvature = np.einsum("prb,qrb->bpq", expected, design, optimize=True)
+        curvature = curvature - np.einsum("pnb,qnb->bpq", means, means, optimize=True)
+        curvature = curvature.astype(np.float64) + _SHRINK * np.eye(probes)
+        held = (weights <= 0) & (gradient > 0)
+        free = ~held.T
+        curvature *= free[:, :, None] & free[:, None, :]
+        curvature[:, np.arange(probes), np.arange(probes)] += held.T
+        gradient[held] = 0.0
+        step = np.linalg.solve(curvature, gradient.T[:, :, None].astype(np.float64))[:, :, 0]
+        # A full step of a well-curved problem; held back where it would overshoot.
+        weights = np.maximum(weights - np.clip(step.T, -1.0, 1.0), 0.0)
     return weights

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from scalevqa_eval import conditions
-from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.prompts import PromptStyle, load_style, question_text
-from scalevqa_eval.statistics import cluster_interval
 from scalevqa_eval.types import Benchmark, Question, Record, Usage
 
 PROMPTS = Path(__file__).resolve().parent / "prompts"
@@ -75,17 +73,3 @@ def scored(
 ) -> list[tuple[Question, Record]]:
     """Records that are answers, with their questions."""
     return [(questions[r.question_id], r) for r in records if r.outcome.scored]
-
-
-def proportion(
-    credits: Sequence[float], clusters: Sequence[str | None], chance: float
-) -> dict[str, Any]:
-    """k, n, accuracy and clustered interval as audit.json holds them."""
-    interval = cluster_interval(credits, clusters)
-    return {
-        "correct": rounded(sum(credits)),
-        "n": len(credits),
-        "accuracy": rounded(sum(credits) / len(credits)) if credits else 0.0,
-        "ci": [rounded(interval.low), rounded(interval.high)],
-        "chance": rounded(chance),
-    }

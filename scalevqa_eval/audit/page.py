@@ -66,7 +66,7 @@ def _view(data: Mapping[str, Any], questions: Sequence[Question]) -> dict[str, A
         ],
         "probes": [_probe(p) for p in sorted(text["probes"], key=_by_accuracy)],
         "chance": percent(text["chance"]),
-        "detectable": percent(text["detectable_accuracy"]),
+        "detectable": percent(text["detectable_leak"]),
         "cues": [_cue(cue) for cue in data["shortcuts"]["cues"][:_CUES]],
         "more_cues": max(0, len(data["shortcuts"]["cues"]) - _CUES),
         "phrases": _phrases(data["shortcuts"]["phrases"]),
@@ -94,7 +94,7 @@ def _stratum(name: str, part: Mapping[str, Any], verdict: str) -> dict[str, Any]
         "count": count(part["correct"], part["n"]),
         "bar": bar(part),
         "p": small(part["p_adjusted"]),
-        "upper": percent(part["upper_bound"]),
+        "upper": percent(part["largest_leak"]),
         "verdict": verdict,
     }
 
@@ -108,7 +108,7 @@ def _probe(probe: Mapping[str, Any]) -> dict[str, Any]:
         "bar": bar(probe),
         "null": "" if probe["null_mean"] is None else percent(probe["null_mean"]),
         "p": small(probe["p_value"]),
-        "test": probe["test"],
+        "test": "redraws",
     }
 
 
@@ -125,13 +125,13 @@ def _cue(cue: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _phrases(phrases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    strongest = sorted(phrases, key=lambda p: (p["p_value"], p["phrase"], p["dimension"]))
+    strongest = sorted(phrases, key=lambda p: (p["p_value"], p["phrase"], p["dimension"] or ""))
     return [
         {
             "text": clean(p["phrase"]),
             "dimension": clean(p["dimension"] or "all questions"),
             "way": "points to the right option" if p["direction"] == "right" else "points away",
-            "count": f"{p['right']}/{p['options']}",
+            "count": f"{p['right']}/{p['questions']}",
             "span": span(p["ci"]),
             "expected": f"{p['expected']:.1f}",
             "q": small(p["q_value"]),

@@ -3,88 +3,97 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.audit.findings import Finding
+from scalevqa_eval.audit.phrases import Phrase
 from scalevqa_eval.audit.position import PositionBias
-from scalevqa_eval.audit.results import StratumResult, rounded
-from scalevqa_eval.audit.shortcuts import Phrase
-from scalevqa_eval.audit.verdict import LEVEL, SIDE_LEVEL, Verdict
+from scalevqa_eval.audit.results import Share, StratumResult, p_rounded, rounded
+from scalevqa_eval.audit.verdict import LEVEL, SIDE_LEVEL, Verdict, describe, overall, scope
 from scalevqa_eval.types import Question
 
 FILE = "audit.json"
-FORMAT = 1
+FORMAT = 2
+LEVELS = {"text_only": LEVEL, "position": SIDE_LEVEL, "transfer": SIDE_LEVEL, "blind": SIDE_LEVEL}
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionLeak:
-    """How probable the right option is to a reader of the text alone (the stack, held out)."""
+    """What the text of one question gives away: all probes combined, one question at a time.
+
+    `leak_score` is the held-out probability of the right option, averaged over fold seeds,
+    `leak_sd` its spread over them; `credit` how often the right option was chosen, `credit_file`
+    the same for one who has the whole file.
+    """
 
     id: str
     dimension: str
+    slide: str | None
     leak_score: float
     leak_sd: float | None
     chance: float
+    credit: float
+    credit_file: float
 
     def to_json(self) -> dict[str, Any]:
+        numbers = ("leak_score", "leak_sd", "chance", "credit", "credit_file")
         return {
             "id": self.id,
             "dimension": self.dimension,
-            "leak_score": rounded(self.leak_score),
-            "leak_sd": rounded(self.leak_sd),
-            "chance": rounded(self.chance),
+            "slide": self.slide,
+            **{name: rounded(getattr(self, name)) for name in numbers},
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A rule that does better, or worse, than chance on a dimension ("" is all questions)."""
+    """A rule that does better, or worse, than the base rate on a dimension ("" is all)."""
 
     rule: str
     about: str
     dimension: str
-    correct: float
-    n: int
-    ci: tuple[float, float]
-    chance: float
+    share: Share
     p_value: float
+    p_least: float
     q_value: float
 
     def to_json(self) -> dict[str, Any]:
         return {
             "rule": self.rule,
             "about": self.about,
-            "dimension": self.dimension,
-            "direction": "right" if self.correct > self.chance * self.n else "wrong",
-            "correct": rounded(self.correct),
-            "n": self.n,
-            "accuracy": rounded(self.correct / self.n),
-            "ci": [rounded(x) for x in self.ci],
-            "chance": rounded(self.chance),
-            "p_value": float(f"{self.p_value:.3g}"),
-            "q_value": float(f"{self.q_value:.3g}"),
+            "dimension": self.dimension or None,
+            "direction": "right" if self.share.accuracy > self.share.chance else "wrong",
+            **self.share.to_json(),
+            "p_value": p_rounded(self.p_value),
+            "p_least": p_rounded(self.p_least),
+            "q_value": p_rounded(self.q_value),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """Everything that an audit found. `sections` is for parts that are asked for by options.
+    """Everything that an audit found. `sections` are further parts of audit.json, by key.
 
-    `strata[0]` is all questions, the others are dimensions. `questions` are most leaky first.
-    `source` are the audited questions; only the page's examples show anything of them.
+    `strata[0]` is all questions, the others are dimensions: one question at a time. `whole_file`
+    is the same for one who has the whole file. `groups` are the counterfactual ones. `parts` are the verdicts that the whole one is made
+    of. `questions` are most leaky first. `source` are the audited questions; only the page's
+    examples show anything of them.
     """
 
     benchmark: Mapping[str, Any]
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
-    verdict: Verdict
+    parts: Mapping[str, Verdict]
     verdict_by_dimension: Mapping[str, Verdict]
     reasons: tuple[str, ...]
     strata: tuple[StratumResult, ...]
+    whole_file: tuple[StratumResult, ...]
+    partial_inputs: Mapping[str, Share]
     position: PositionBias
+    groups: Mapping[str, Any] | None
     phrases: tuple[Phrase, ...]
     cues: tuple[Cue, ...]
     questions: tuple[QuestionLeak, ...]
@@ -94,9 +103,15 @@ class AuditReport:
     source: tuple[Question, ...] = field(default=(), repr=False, compare=False)
 
     @property
+    def verdict(self) -> Verdict:
+        """The worst of the parts; what the whole file gives away has a verdict of its own."""
+        return overall([*self.parts.values(), *self.verdict_by_dimension.values()])
+
+    @property
     def text_only(self) -> StratumResult:
-        """The probes on all questions; `by_dimension` has those on each dimension."""
-        return replace(self.strata[0], by_dimension={s.name: s for s in self._dimensions()})
+        """The probes on all questions, one at a time; `by_dimension` has each dimension's."""
+        by_dimension = {s.name: s for s in _dimensions(self.strata, self.verdict_by_dimension)}
+        return replace(self.strata[0], by_dimension=by_dimension)
 
     @property
     def transfer(self) -> Mapping[str, Any] | None:
@@ -104,27 +119,37 @@ class AuditReport:
         found: Mapping[str, Any] | None = self.sections.get("transfer")
         return found
 
+    def with_section(
+        self, name: str, section: Mapping[str, Any], findings: Sequence[Finding] = ()
+    ) -> AuditReport:
+        """The report with one more part of audit.json, and its findings."""
+        sections = {**self.sections, name: section}
+        return replace(self, sections=sections, findings=(*self.findings, *findings))
+
     def to_json(self) -> dict[str, Any]:
         """What audit.json holds; docs/audit.md explains every key."""
-        overall = self.strata[0]
-        return {
+        models = {row["model"] for row in self.sections.get("blind", {}).get("results", ())}
+        data = {
             "format": FORMAT,
             "verdict": self.verdict,
+            "scope": scope(len(models)),
+            "parts": {
+                **self.parts,
+                **({} if "knowledge" in self.parts else {"knowledge": "not tested"}),
+                "whole_file": overall([stratum.verdict for stratum in self.whole_file]),
+            },
             "verdict_by_dimension": dict(self.verdict_by_dimension),
             "reasons": list(self.reasons),
             "benchmark": dict(self.benchmark),
             "text_only": {
-                **overall.to_json(),
-                "probes": [probe.to_json() for probe in overall.probes],
-                "by_dimension": {
-                    stratum.name: {
-                        **stratum.to_json(),
-                        "probes": [probe.to_json() for probe in stratum.probes],
-                    }
-                    for stratum in self._dimensions()
-                },
+                **self._block(self.strata),
+                "partial_inputs": [
+                    {"input": name, **row.to_json()} for name, row in self.partial_inputs.items()
+                ],
             },
-            "position": _position(self.position),
+            "whole_file": self._block(self.whole_file),
+            "position": self.position.to_json(),
+            "groups": None if self.groups is None else dict(self.groups),
             "shortcuts": {
                 "phrases": [phrase.to_json() for phrase in self.phrases],
                 "cues": [cue.to_json() for cue in self.cues],
@@ -136,11 +161,14 @@ class AuditReport:
             "versions": dict(self.versions),
             "questions": [question.to_json() for question in self.questions],
         }
+        return {**data, "verdict_text": describe(data)}
 
-    def _dimensions(self) -> tuple[StratumResult, ...]:
-        if len(self.strata) > 1:
-            return self.strata[1:]
-        return tuple(replace(self.strata[0], name=name) for name in self.verdict_by_dimension)
+    def _block(self, strata: Sequence[StratumResult]) -> dict[str, Any]:
+        dimensions = _dimensions(strata, self.verdict_by_dimension)
+        return {
+            **strata[0].to_json(),
+            "by_dimension": {stratum.name: stratum.to_json() for stratum in dimensions},
+        }
 
     def text(self) -> str:
         """audit.json as text; the same audit gives the same bytes."""
@@ -156,17 +184,8 @@ class AuditReport:
         return save(self, directory)
 
 
-def _position(bias: PositionBias) -> dict[str, Any]:
-    def stratum(name: str) -> dict[str, Any]:
-        return {
-            "counts": list(bias.counts[name]),
-            "expected": [rounded(x) for x in bias.expected[name]],
-            "p_value": rounded(bias.p_value[name]),
-            "p_adjusted": rounded(bias.p_adjusted[name]),
-        }
-
-    dimensions = {name: stratum(name) for name in bias.counts if name}
-    return {**stratum(""), "level": SIDE_LEVEL, "by_dimension": dimensions}
-
-
-LEVELS = {"text_only": LEVEL, "position": SIDE_LEVEL, "transfer": SIDE_LEVEL}
+def _dimensions(
+    strata: Sequence[StratumResult], names: Mapping[str, Verdict]
+) -> tuple[StratumResult, ...]:
+    """One result a dimension; with one dimension, all questions are that dimension."""
+    return tuple(strata[1:]) or tuple(replace(strata[0], name=name) for name in names)

@@ -1,4 +1,4 @@
-"""The typed results of an audit; `report` puts them together and writes them."""
+"""k of n with an interval, and what is made of it: the typed results of the text probes."""
 
 from __future__ import annotations
 
@@ -8,45 +8,87 @@ from typing import Any
 
 from scalevqa_eval.audit.verdict import Verdict
 
+_DIGITS = 6  # what single-precision fits reproduce to the byte
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """k of n with a 95 % interval clustered by slide. `correct` counts ties as fractions.
+
+    `chance` is the mean of 1/K, `base_rate` what the commonest labels get (chance where sets of
+    options do not recur). The leak is accuracy less base rate; its interval is paired by question.
+    """
+
+    correct: float
+    n: int
+    ci: tuple[float, float]
+    ci_method: str
+    chance: float
+    base_rate: float
+    leak_ci: tuple[float, float]
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.n if self.n else 0.0
+
+    @property
+    def leak(self) -> float:
+        return self.accuracy - self.base_rate
+
+    def to_json(self) -> dict[str, Any]:
+        room = 1 - self.base_rate
+        return {
+            "correct": rounded(self.correct),
+            "n": self.n,
+            "accuracy": rounded(self.accuracy),
+            "ci": [rounded(x) for x in self.ci],
+            "ci_method": self.ci_method,
+            "chance": rounded(self.chance),
+            "base_rate": rounded(self.base_rate),
+            "leak": rounded(self.leak),
+            "leak_ci": [rounded(x) for x in self.leak_ci],
+            "chance_corrected": rounded(self.leak / room) if room > 0 else None,
+        }
+
+    def __str__(self) -> str:
+        low, high = self.ci
+        return (
+            f"{self.correct:.0f}/{self.n} = {100 * self.accuracy:.1f} % "
+            f"(95 % {100 * low:.1f} to {100 * high:.1f})"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One probe on one stratum. `correct` counts ties as fractions.
+    """One probe on one stratum. `scope`: "question" (one at a time) or "file".
 
-    `p_value` is the probe's own: exact (Poisson-)binomial for a rule, by redraws for a trained
-    probe. `null_mean` and `null_sd` are the accuracy on redrawn labels (NaN-free: None without
-    redraws).
+    `p_value` is the probe's own, by redraws; `p_least` the smallest that so many redraws can
+    show. `null_mean` and `null_sd` are the accuracy on redrawn labels (None without redraws).
     """
 
     name: str
     kind: str
     about: str
-    n: int
-    correct: float
-    accuracy: float
-    ci: tuple[float, float]
-    ci_method: str
-    upper: float
-    chance: float
+    scope: str
+    share: Share
     p_value: float
-    test: str
+    p_least: float
     null_mean: float | None
     null_sd: float | None
+
+    @property
+    def accuracy(self) -> float:
+        return self.share.accuracy
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "kind": self.kind,
             "about": self.about,
-            "n": self.n,
-            "correct": rounded(self.correct),
-            "accuracy": rounded(self.accuracy),
-            "ci": [rounded(x) for x in self.ci],
-            "ci_method": self.ci_method,
-            "upper_bound": rounded(self.upper),
-            "chance": rounded(self.chance),
+            "scope": self.scope,
+            **self.share.to_json(),
             "p_value": p_rounded(self.p_value),
-            "test": self.test,
+            "p_least": p_rounded(self.p_least),
             "null_mean": rounded(self.null_mean),
             "null_sd": rounded(self.null_sd),
         }
@@ -56,23 +98,25 @@ class ProbeResult:
 class StratumResult:
     """All probes on all questions (name "") or on one dimension.
 
-    `p_value` is for the family of probes, `p_adjusted` also for all strata. `upper` is the
-    largest one-sided 95 % upper limit of any probe; `detectable` the smallest accuracy that a
-    probe on so many questions shows with 80 % power (None: too few for any). `best_name` is the
-    probe that stands for the stratum, see `strata.choose`. `by_dimension` is filled for all
-    questions (`AuditReport.text_only`).
+    `p_value` is for the family of probes, `p_adjusted` also for all strata; `shown_by` is the
+    probe with the strongest evidence, if a leak is shown. `largest_leak` is the highest one-sided
+    95 % upper limit of any probe's leak; `detectable_leak` what the standing probe shows with
+    80 % power, knowing slides (None: nothing). `best_name` stands for the stratum, see
+    `inference.choose`. `by_design`: counterfactual texts throughout.
     """
 
     name: str
-    n: int
     clusters: int
-    chance: float
     p_value: float
     p_adjusted: float
-    upper: float
-    detectable: float | None
+    p_least: float
+    shown_by: str | None
+    largest_leak: float
+    detectable_leak: float | None
     verdict: Verdict
+    by_design: bool
     best_name: str
+    majority: Share
     probes: tuple[ProbeResult, ...]
     by_dimension: Mapping[str, StratumResult] = field(default_factory=dict, compare=False)
 
@@ -81,21 +125,25 @@ class StratumResult:
         return self.probe(self.best_name)
 
     @property
-    def best_probe(self) -> str:
-        return self.best_name
+    def n(self) -> int:
+        return self.best.share.n
+
+    @property
+    def chance(self) -> float:
+        return self.best.share.chance
 
     @property
     def accuracy(self) -> float:
-        """Of the best probe, as `correct`, `ci`, `null_mean` and `null_sd` are."""
+        """Of the probe that stands for all, as `correct` and `ci` are."""
         return self.best.accuracy
 
     @property
     def correct(self) -> float:
-        return self.best.correct
+        return self.best.share.correct
 
     @property
     def ci(self) -> tuple[float, float]:
-        return self.best.ci
+        return self.best.share.ci
 
     @property
     def null_mean(self) -> float | None:
@@ -113,24 +161,35 @@ class StratumResult:
         raise KeyError(name)
 
     def to_json(self) -> dict[str, Any]:
-        best = self.best
         return {
-            "best_probe": best.name,
-            "accuracy": rounded(best.accuracy),
-            "correct": rounded(best.correct),
-            "ci": [rounded(x) for x in best.ci],
-            "n": self.n,
+            "probe": self.best_name,
+            "best_probe": self.best_name,
+            **self.best.share.to_json(),
             "clusters": self.clusters,
-            "chance": rounded(self.chance),
-            "chance_corrected": rounded((best.accuracy - self.chance) / (1 - self.chance)),
-            "null_mean": rounded(best.null_mean),
-            "null_sd": rounded(best.null_sd),
+            "null_mean": rounded(self.null_mean),
+            "null_sd": rounded(self.null_sd),
             "p_value": p_rounded(self.p_value),
             "p_adjusted": p_rounded(self.p_adjusted),
-            "upper_bound": rounded(self.upper),
-            "detectable_accuracy": rounded(self.detectable),
+            "p_least": p_rounded(self.p_least),
+            "shown_by": self.shown_by,
+            "largest_leak": rounded(self.largest_leak),
+            "detectable_leak": rounded(self.detectable_leak),
             "verdict": self.verdict,
+            "by_design": self.by_design,
+            "majority": self.majority.to_json(),
+            "probes": [probe.to_json() for probe in self.probes],
         }
+
+
+def p_text(p: float, least: float) -> str:
+    """A p-value in words: redraws that never reached the observed figure show a limit only."""
+    if p <= least * (1 + 1e-9):
+        return f"≤ {_plain(least)}, the least that {round(1 / least) - 1:,} redraws can show"
+    return f"{p:.3f}" if p >= 0.0005 else _plain(p)
+
+
+def _plain(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.0095 else f"{p:.1g}" if p < 0.0001 else f"{p:.4f}"
 
 
 def p_rounded(p: float) -> float:
@@ -139,5 +198,7 @@ def p_rounded(p: float) -> float:
 
 
 def rounded(value: float | None) -> float | None:
-    """Six digits: what single-precision fits reproduce to the byte."""
-    return None if value is None else round(float(value), 6) + 0.0
+    """Six digits; None for what is infinite or unknown."""
+    if value is None or value != value or value in (float("inf"), float("-inf")):
+        return None
+    return round(float(value), _DIGITS) + 0.0

@@ -8,7 +8,7 @@ order of options and the letters' names can have no influence on what is compute
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,7 +28,8 @@ class Table:
     `texts`, `words`, `hashes` have one entry per row; `question_words`, `question_hashes`,
     `dimension`, `image_set` one per question. `order[i]` is the place of question i in the list
     that was given, `letters[r]` the letter that row r had there. `image_set` is -1 for a question
-    that shares its images with no other.
+    that shares its images with no other. Questions with the same `option_set` have the same
+    options, in the same order here; those with the same `wording` also the same question text.
     """
 
     order: Ints
@@ -42,6 +43,8 @@ class Table:
     dimension: Ints
     dimensions: tuple[str, ...]
     image_set: Ints
+    option_set: Ints
+    wording: Ints
 
     @property
     def n(self) -> int:
@@ -80,6 +83,9 @@ def make_table(questions: Sequence[Question]) -> Table:
         texts += [text for _, text in shown]
     words = tuple(tokens(text) for text in texts)
     question_words = tuple(tokens(questions[i].text) for i in order)
+    ends = np.cumsum([len(questions[i].options) for i in order])
+    sets = [tuple(map(normalise, part)) for part in _parts(texts, ends)]
+    asked = [" ".join(normalise(questions[i].text).split()) for i in order]
     dimensions = tuple(sorted({question.dimension for question in questions}))
     number = {name: k for k, name in enumerate(dimensions)}
     return Table(
@@ -94,7 +100,19 @@ def make_table(questions: Sequence[Question]) -> Table:
         dimension=np.array([number[questions[i].dimension] for i in order], dtype=np.intp),
         dimensions=dimensions,
         image_set=_image_sets([questions[i] for i in order]),
+        option_set=numbered(sets),
+        wording=numbered(list(zip(sets, asked, strict=True))),
     )
+
+
+def numbered(keys: Sequence[Hashable]) -> Ints:
+    """0, 1, … in order of first appearance."""
+    known: dict[Hashable, int] = {}
+    return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.intp)
+
+
+def _parts(texts: Sequence[str], ends: npt.NDArray[np.int_]) -> list[Sequence[str]]:
+    return [texts[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def gold_offsets(table: Table, questions: Sequence[Question]) -> Ints:

@@ -65,7 +65,7 @@ def _strata(report: AuditReport) -> Table:
     redraws = report.settings["permutations"]
     table = _table(
         f"{clean(name)}: answered without images",
-        "The stack, or a probe that is clearly better. p: the largest of all probes "
+        "One question at a time; all probes combined, or one clearly better. p: of all probes "
         f"against {redraws} redraws of the answers, all rows together.",
     )
     _columns(table, "", ("best probe", "k/n", "%", "95 % interval", "p", "verdict"))
@@ -76,7 +76,7 @@ def _strata(report: AuditReport) -> Table:
             best.name,
             fraction(best),
             f"{100 * best.accuracy:.1f}",
-            span(best.ci),
+            span(best.share.ci),
             f"{stratum.p_adjusted:.3f}",
             stratum.verdict,
         )
@@ -92,20 +92,20 @@ def _probes(report: AuditReport) -> Table:
         null = "" if probe.null_mean is None else f"{100 * probe.null_mean:.1f}"
         table.add_row(
             probe.name, probe.kind, fraction(probe), f"{100 * probe.accuracy:.1f}",
-            span(probe.ci), null, small(probe.p_value),
+            span(probe.share.ci), null, small(probe.p_value),
         )  # fmt: skip
     return table
 
 
 def _chance(whole: StratumResult) -> str:
     text = f"Chance is {100 * whole.chance:.1f} %."
-    if whole.detectable is not None:
-        text += f" {whole.n} questions show accuracies from {100 * whole.detectable:.1f} % on."
+    if whole.detectable_leak is not None:
+        text += f" These slides show leaks from {100 * whole.detectable_leak:.1f} points on."
     return text
 
 
 def _transfer(transfer: Mapping[str, Any]) -> Table:
-    table = _table(f"Stack fitted on {clean(transfer['trained_on'])}, answering these questions")
+    table = _table(f"All probes, fitted on {clean(transfer['trained_on'])}, answering these questions")
     _columns(table, "", ("k/n", "%", "95 % interval", "p"))
     rows = {**transfer["by_dimension"], "all questions": transfer}
     for name, part in rows.items():
@@ -123,12 +123,12 @@ def _shortcuts(report: AuditReport) -> Table:
         text = cue.about.removeprefix("the option ").removeprefix("the ")
         table.add_row(
             escape(text), escape(clean(cue.dimension or "all")),
-            f"{cue.correct:.0f}/{cue.n}", f"{cue.chance * cue.n:.0f}",
+            f"{cue.share.correct:.0f}/{cue.share.n}", f"{cue.share.chance * cue.share.n:.0f}",
         )  # fmt: skip
-    for phrase in sorted(report.phrases, key=lambda p: (p.p_value, p.text))[:_PHRASES]:
+    for phrase in report.phrases[:_PHRASES]:
         table.add_row(
             escape(f"“{clean(phrase.text)}”"), escape(clean(phrase.dimension or "all")),
-            f"{phrase.right}/{phrase.options}", f"{phrase.expected:.0f}",
+            f"{phrase.right}/{phrase.questions}", f"{phrase.expected:.0f}",
         )  # fmt: skip
     return table
 
@@ -150,9 +150,9 @@ def _verdict(report: AuditReport) -> Group:
 
 def fraction(probe: ProbeResult) -> str:
     """k/n; a tenth is shown where ties, or several seeds, make k no whole number."""
-    correct = round(probe.correct, 1)
+    correct = round(probe.share.correct, 1)
     shown = f"{correct:.0f}" if correct == int(correct) else f"{correct:.1f}"
-    return f"{shown}/{probe.n}"
+    return f"{shown}/{probe.share.n}"
 
 
 def span(ci: Iterable[float]) -> str:

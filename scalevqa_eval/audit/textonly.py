@@ -1,4 +1,4 @@
-"""All text-only probes on one benchmark: answers, null distribution, self-test, leak scores."""
+"""All text-only probes on one benchmark: answers, redraws, self-test, leak scores."""
 
 from __future__ import annotations
 
@@ -8,22 +8,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from scalevqa_eval.audit.crossval import Answers, Draw, credit, cross_validate
-from scalevqa_eval.audit.evidence import Evidence
+from scalevqa_eval.audit.crossval import Answers, Draw, cross_validate, option_credit
+from scalevqa_eval.audit.features import Features
 from scalevqa_eval.audit.folds import fold_count, make_folds
-from scalevqa_eval.audit.null import redraw
-from scalevqa_eval.audit.probes import learned, rules
-from scalevqa_eval.audit.probes.stack import ABOUT as STACK_ABOUT
-from scalevqa_eval.audit.probes.stack import NAME as STACK
-from scalevqa_eval.audit.results import StratumResult
-from scalevqa_eval.audit.strata import Credits, evaluate_strata
-from scalevqa_eval.audit.table import Ints, Table, gold_offsets, make_table
+from scalevqa_eval.audit.inference import Credits, Given, clustered_p, evaluate_strata, share
+from scalevqa_eval.audit.logit import Layout
+from scalevqa_eval.audit.mates import Mates, find_mates
+from scalevqa_eval.audit.probes import (
+    COMBINED,
+    COMBINED_FILE,
+    MAJORITY,
+    PARTIAL,
+    Learned,
+    learned,
+    rules,
+)
+from scalevqa_eval.audit.redraws import (
+    DRAWS,
+    Floats,
+    given_answers,
+    redraw,
+    relabelled_together,
+)
+from scalevqa_eval.audit.results import Share, StratumResult
+from scalevqa_eval.audit.table import Ints, Table, gold_offsets, make_table, numbered
 from scalevqa_eval.errors import ScaleVQAError
 from scalevqa_eval.types import Question
 
 MANY_SEEDS_UP_TO = 2_000
 """With more questions, redraws go through one assignment to folds: the others change little."""
-_CHECKED = 400
+COMBINATIONS = {
+    COMBINED: "all trained probes, weighted by what they are worth on inner folds",
+    COMBINED_FILE: "the same with what only the whole file shows",
+}
+_CHECKED = 100
 SAME = 1e-3
 
 
@@ -33,24 +51,33 @@ class SelfTestFailed(ScaleVQAError):
 
 @dataclass(frozen=True)
 class TextOnly:
-    """Results per stratum, and per question (in the table's order) the leak score and spread.
+    """Results per stratum, and per question (in the table's order) what was given away.
 
-    The leak score is the stack's probability of the right option, cross-validated, averaged over
-    fold seeds; its spread is the standard deviation over them (None for one seed).
+    `strata` are one question at a time, `whole_file` with all that the file shows. `leak` is the
+    combination's held-out probability of the right option, averaged over fold seeds; `spread` its
+    standard deviation over them (None for one seed).
     """
 
     table: Table
-    evidence: Evidence
     gold: Ints
-    clusters: tuple[str, ...]
+    clusters: Ints
+    mates: Mates
     strata: tuple[StratumResult, ...]
+    whole_file: tuple[StratumResult, ...]
+    partial_inputs: dict[str, Share]
     credits: tuple[Credits, ...]
-    leak: npt.NDArray[np.float64]
-    leak_spread: npt.NDArray[np.float64] | None
+    rule_p: dict[str, dict[str, tuple[float, float]]]
+    leak: Floats
+    spread: Floats | None
     folds: int
     seeds: int
     null_seeds: int
     checked: tuple[str, ...]
+
+    def credit(self, name: str) -> Floats:
+        """The credit per question of a probe; of guessing if nothing could be trained."""
+        found = [c.real for c in self.credits if c.name == name]
+        return np.clip(found[0], 0, 1) if found else self.table.chances
 
 
 def probe_text(
@@ -68,45 +95,161 @@ def probe_text(
     tick("tokens and features")
     table = make_table(questions)
     gold = gold_offsets(table, questions)
-    labels = tuple(clusters[i] for i in table.order)
-    evidence = Evidence(table)
+    labels = numbered([clusters[i] for i in table.order])
+    features = Features(table)
     checked = _check_features(questions, seed)
-    redrawn = redraw(table.sizes, permutations, seed)
-    credits = _rules(evidence, gold, redrawn)
+    together = relabelled_together(table, labels)
+    redrawn = redraw(table.sizes, together, gold, permutations, seed)
     null_seeds = seeds if table.n <= MANY_SEEDS_UP_TO else 1
-    groups = labels if len(set(labels)) > 1 else tuple(str(i) for i in range(table.n))
-    count = fold_count(table.n, len(set(groups)))
+    groups = labels if labels.max() > 0 else np.arange(table.n)
+    count = fold_count(table.n, len(set(groups.tolist())))
     answers: list[Answers] = []
+    trained = learned()
     if count:
         draws = [
             _draw(make_folds(groups, count, seed + s), gold, table.sizes,
                   redrawn if s < null_seeds else redrawn[:, :0])
             for s in range(seeds)
         ]  # fmt: skip
-        probes = [p for p in learned() if evidence.has_siblings or not p.siblings]
-        answers = cross_validate(evidence, probes, draws, seed=seed, workers=workers, tick=tick)
+        answers = cross_validate(
+            features, [MAJORITY, *trained], draws, _mixtures(trained),
+            seed=seed, workers=workers, tick=tick, once=tuple(PARTIAL),
+        )  # fmt: skip
         checked += _check_answers(table, draws, answers)
-        about = {probe.name: probe.about for probe in probes} | {STACK: STACK_ABOUT}
-        credits += [_learned(name, about[name], answers, null_seeds) for name in about]
     tick("intervals and tests")
-    strata = evaluate_strata(table, labels, credits, margin)
+    credits, scores = _rules(features, gold, redrawn)
+    about = {probe.name: probe.about for probe in trained} | COMBINATIONS
+    file = {probe.name for probe in trained if probe.file} | {COMBINED_FILE}
+    credits += [
+        _learned(name, about[name], name in file, answers, null_seeds) for name in about if count
+    ]
+    majority = _guessing(table, permutations)
+    if count:
+        majority = _learned(MAJORITY.name, MAJORITY.about, False, answers, null_seeds)
+    given = Given(table.chances, labels, majority)
+    mates = find_mates(table, gold)
+    masks = _masks(table)
+    rule_p = {
+        name: {rule: _rule_p(table, scores[rule], together, gold, given, mask, seed)
+               for rule in scores}
+        for name, mask in masks.items()
+    }  # fmt: skip
+    own = {
+        name: {"": 1 / (DRAWS + 1)} | {rule: pair[0] for rule, pair in found.items()}
+        for name, found in rule_p.items()
+    }
+    design = {name: bool(mates.complete[mask].all()) for name, mask in masks.items()}
+    single = [c for c in credits if not c.file]
+    whole = [c for c in credits if c.name != COMBINED]
+    nothing = dict.fromkeys(masks, False)
+    strata = evaluate_strata(masks, single, given, margin, own, design)
     leak, spread = _leak_scores(table, gold, answers)
     return TextOnly(
-        table, evidence, gold, labels, tuple(strata), tuple(credits), leak, spread,
-        count, seeds if count else 0, null_seeds if count else 0, tuple(sorted(set(checked))),
+        table, gold, labels, mates, tuple(strata),
+        tuple(evaluate_strata(masks, whole, given, margin, own, nothing)),
+        _partial(answers, strata[0], given) if answers else {},
+        tuple(credits), rule_p, leak, spread, count, seeds if count else 0,
+        null_seeds if count else 0, tuple(sorted(set(checked) - {MAJORITY.name, *PARTIAL})),
     )  # fmt: skip
 
 
-def _rules(evidence: Evidence, gold: Ints, redrawn: Ints) -> list[Credits]:
+def judge(
+    questions: Sequence[Question],
+    clusters: Sequence[str],
+    *,
+    seed: int,
+    workers: int,
+    tick: Callable[[str], None],
+    probes: Sequence[str] | None = None,
+    seeds: int = 1,
+) -> dict[str, list[float]]:
+    """Cross-validated credits of the trained probes, or of the named ones, and of all combined.
+
+    In the order of `questions`, averaged over `seeds` assignments to folds; no redraws. Empty if
+    no two folds can be made.
+    """
+    table = make_table(questions)
+    gold = gold_offsets(table, questions)
+    labels = numbered([clusters[i] for i in table.order])
+    count = fold_count(table.n, int(labels.max()) + 1)
+    if not count:
+        return {}
+    trained = [p for p in learned() if probes is None or p.name in probes]
+    draws = [
+        Draw(make_folds(labels, count, seed + s), np.column_stack([gold, gold]))
+        for s in range(seeds)
+    ]
+    answers = cross_validate(
+        Features(table), trained, draws, _mixtures(trained, partial=False),
+        seed=seed, workers=workers, tick=tick,
+    )  # fmt: skip
+    return {name: _as_given(table, _mean_credit(answers, name)) for name in answers[0].credit}
+
+
+def _as_given(table: Table, values: Floats) -> list[float]:
+    given = np.empty(table.n)
+    given[table.order] = np.clip(values, 0, 1)
+    return [float(value) for value in given]
+
+
+def _mixtures(trained: Sequence[Learned], partial: bool = True) -> dict[str, list[str]]:
+    names = [probe.name for probe in trained]
+    found = {
+        COMBINED: [probe.name for probe in trained if not probe.file],
+        COMBINED_FILE: names,
+    }
+    if partial:
+        found |= {key: [m for m in members if m in names] for key, members in PARTIAL.items()}
+    return {key: members for key, members in found.items() if members}
+
+
+def _masks(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
+    masks = {"": np.ones(table.n, dtype=bool)}
+    if len(table.dimensions) > 1:
+        masks |= {name: table.dimension == k for k, name in enumerate(table.dimensions)}
+    return masks
+
+
+def _guessing(table: Table, permutations: int) -> Credits:
+    test = np.repeat(table.chances[:, None], 1 + permutations, axis=1).astype(np.float32)
+    return Credits(MAJORITY.name, "base", MAJORITY.about, False, table.chances, test)
+
+
+def _rules(
+    features: Features, gold: Ints, redrawn: Ints
+) -> tuple[list[Credits], dict[str, npt.NDArray[np.float32]]]:
+    """Credits of the rules, and what each option would be worth to each rule."""
     labels = np.column_stack([gold, redrawn])
-    found = []
-    for rule in rules():
-        if rule.siblings and not evidence.has_siblings:
-            continue
-        scores = np.repeat(rule.answer(evidence)[:, None], labels.shape[1], axis=1)
-        values = credit(evidence.table, scores, labels)
-        found.append(Credits(rule.name, "rule", rule.about, values[:, 0].astype(float), values))
-    return found
+    rows = features.table.start[:, None] + labels
+    found, worth = [], {}
+    for rule in rules(features):
+        worth[rule.name] = option_credit(features.table, rule.score(features)[:, None])[:, 0]
+        values = worth[rule.name][rows]
+        found.append(
+            Credits(rule.name, "rule", rule.about, rule.file, values[:, 0].astype(float), values)
+        )
+    return found, worth
+
+
+def _rule_p(
+    table: Table,
+    worth: npt.NDArray[np.float32],
+    together: Ints,
+    gold: Ints,
+    given: Given,
+    mask: npt.NDArray[np.bool_],
+    seed: int,
+) -> tuple[float, float]:
+    """P-values of a rule above and below chance; the larger of redraws and of the slides' t."""
+    values = worth[mask[table.owner]].astype(np.float64)
+    sizes = table.sizes[mask]
+    right = np.cumsum(sizes) - sizes + gold[mask]
+    above, below = given_answers(values, sizes, together[mask], gold[mask], seed=seed)
+    credits, chances, labels = values[right], given.chances[mask], given.clusters[mask]
+    return (
+        max(above, clustered_p(credits, chances, labels)),
+        max(below, clustered_p(1 - credits, 1 - chances, labels)),
+    )
 
 
 def _draw(fold: Ints, gold: Ints, sizes: Ints, redrawn: Ints) -> Draw:
@@ -115,10 +258,31 @@ def _draw(fold: Ints, gold: Ints, sizes: Ints, redrawn: Ints) -> Draw:
     return Draw(fold, np.column_stack([gold, changed, redrawn]))
 
 
-def _learned(name: str, about: str, answers: Sequence[Answers], null_seeds: int) -> Credits:
-    real = np.asarray(np.mean([a.credit[name][:, 0] for a in answers], axis=0, dtype=np.float64))
+def _mean_credit(answers: Sequence[Answers], name: str) -> Floats:
+    return np.asarray(np.mean([a.credit[name][:, 0] for a in answers], axis=0, dtype=np.float64))
+
+
+def _learned(
+    name: str, about: str, file: bool, answers: Sequence[Answers], null_seeds: int
+) -> Credits:
     tested = np.mean([a.credit[name] for a in answers[:null_seeds]], axis=0, dtype=np.float32)
-    return Credits(name, "learned", about, real, np.delete(tested, 1, axis=1))
+    kind = "combined" if name in COMBINATIONS else "learned"
+    real = _mean_credit(answers, name)
+    return Credits(name, kind, about, file, real, np.delete(tested, 1, axis=1))
+
+
+def _partial(
+    answers: Sequence[Answers], whole: StratumResult, given: Given
+) -> dict[str, Share]:
+    """What each part of the text gives away by itself, and both together."""
+    rows = {"no text (commonest label)": whole.majority}
+    names = {"question alone": "question"} | {name: name for name in PARTIAL}
+    for shown, name in (names | {"both joined": COMBINED}).items():
+        if name in answers[0].credit:
+            credits = _mean_credit(answers, name)
+            base = np.full(len(credits), whole.majority.base_rate)
+            rows[shown] = share(credits, given.chances, given.clusters, base)
+    return rows
 
 
 def _check_features(questions: Sequence[Question], seed: int) -> list[str]:
@@ -128,22 +292,23 @@ def _check_features(questions: Sequence[Question], seed: int) -> list[str]:
         chosen = np.random.default_rng([seed, 61]).permutation(len(sample))[:_CHECKED]
         sample = [sample[i] for i in chosen]
     changed = [replace(question, answer=_other(question)) for question in sample]
-    before, after = Evidence(make_table(sample)), Evidence(make_table(changed))
+    before, after = Features(make_table(sample)), Features(make_table(changed))
     checked = []
-    for probe in rules():
-        if probe.siblings and not before.has_siblings:
-            continue
-        if not np.array_equal(probe.answer(before), probe.answer(after)):
-            raise sees_labels(probe.name, "its scores change")
-        checked.append(probe.name)
-    for name in ("contrast", "tfidf"):
+    for rule in rules(before):
+        if not np.array_equal(rule.score(before), rule.score(after)):
+            raise sees_labels(rule.name, "its scores change")
+        checked.append(rule.name)
+    for name in ("contrast", "tfidf", "question_tfidf", "same_text"):
         if (getattr(before, name) != getattr(after, name)).nnz:
             raise sees_labels(name, "its features change")
-    same = np.array_equal(before.structure.values, after.structure.values)
-    same = same and np.array_equal(before.text_codes, after.text_codes)
+    pairs = [
+        (before.structure.values, after.structure.values),
+        (before.text_codes, after.text_codes),
+        *zip(before.frequency.values(), after.frequency.values(), strict=True),
+    ]
     if before.has_siblings:
-        same = same and np.array_equal(before.siblings, after.siblings)
-    if not same:
+        pairs.append((before.siblings, after.siblings))
+    if not all(np.array_equal(a, b) for a, b in pairs):
         raise sees_labels("structure", "its features change")
     return checked
 
@@ -159,11 +324,16 @@ def _check_answers(table: Table, draws: Sequence[Draw], answers: Sequence[Answer
     for draw, found in zip(draws, answers, strict=True):
         rows = (draw.fold == 0)[table.owner]
         for name, scores in found.first.items():
-            moved = float(np.abs(scores[rows, 0] - scores[rows, 1]).max())
-            if moved > SAME * max(1.0, float(np.abs(scores[rows, 0]).max())):
-                raise sees_labels(name, f"scores of held-out questions change by up to {moved:.3g}")
+            must_not_move(name, scores[rows], "held-out")
             checked.append(name)
     return checked
+
+
+def must_not_move(name: str, scores: npt.NDArray[np.float32], which: str) -> None:
+    """Scores (rows, 2) of two sets of labels that differ in these rows' questions only."""
+    moved = float(np.abs(scores[:, 0] - scores[:, 1]).max(initial=0.0))
+    if moved > SAME * max(1.0, float(np.abs(scores[:, 0]).max(initial=0.0))):
+        raise sees_labels(name, f"scores of {which} questions change by up to {moved:.3g}")
 
 
 def sees_labels(name: str, what: str) -> SelfTestFailed:
@@ -175,10 +345,11 @@ def sees_labels(name: str, what: str) -> SelfTestFailed:
 
 def _leak_scores(
     table: Table, gold: Ints, answers: Sequence[Answers]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+) -> tuple[Floats, Floats | None]:
     if not answers:
         return table.chances.copy(), None
-    scores = np.array([a.probability[table.start + gold] for a in answers], dtype=np.float64)
-    # Options of one text share what they have: which of them is "right" cannot be told.
-    spread = scores.std(0, ddof=1) if len(answers) > 1 else None
-    return scores.mean(0), spread
+    layout = Layout(table.sizes)
+    found = [layout.softmax(a.first[COMBINED][:, :1].copy())[table.start + gold, 0]
+             for a in answers]  # fmt: skip
+    scores = np.array(found, dtype=np.float64)
+    return scores.mean(0), scores.std(0, ddof=1) if len(answers) > 1 else None

@@ -1,32 +1,61 @@
-"""Clean, leaky or undecided: what the figures allow to say."""
+"""What the figures allow to say: is a leak shown, and is it smaller than the margin?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-Verdict = Literal["clean", "leaky", "undecided"]
+Verdict = Literal["leaky", "undecided", "imbalanced", "measurable", "clean"]
+VERDICTS: tuple[Verdict, ...] = ("leaky", "undecided", "imbalanced", "measurable", "clean")
+"""Worst first: the whole is as bad as its worst part, and never clean beside an undecided one."""
 
 LEVEL = 0.025
 """One-sided level of the family-wise test of text probes (5 % two-sided)."""
 SIDE_LEVEL = 0.005
-"""Level of each single test beside the text probes: the positions of answers, and transfer."""
+"""Level of each single test beside the text probes: positions, transfer, blind models."""
 MARGIN = 0.05
-"""Default for what is small enough: the upper limit must stay below chance plus this."""
+"""Default for what is small enough: a leak that is shown to be below this is not called leaky."""
 
 
-def decide(p_adjusted: float, upper: float, chance: float, margin: float) -> Verdict:
-    """Leaky if the test says so; clean only if every probe's upper limit is below the margin.
+def decide(shown: bool, largest_leak: float, imbalance: float, margin: float) -> Verdict:
+    """From whether a leak is shown and how large one remains possible.
 
-    "Not significant" alone is no pass: few questions show nothing either way. That all upper
-    limits (one-sided 95 %) must be below is an intersection-union test, which needs no correction
-    for the choice of the best probe.
+    `imbalance` is how far the commonest label of a set of options is above guessing. "Not shown"
+    alone is no pass: few questions show nothing either way. `largest_leak` is the highest upper
+    limit of all probes, an intersection-union test, which needs no correction for the choice.
     """
-    if p_adjusted <= LEVEL:
-        return "leaky"
-    return "clean" if upper < chance + margin else "undecided"
+    if largest_leak >= margin:
+        return "leaky" if shown else "undecided"
+    if imbalance >= margin:
+        return "imbalanced"
+    return "measurable" if shown else "clean"
 
 
-def overall(text: Verdict, others: Iterable[Verdict]) -> Verdict:
-    """Leaky if anything is; else what the probes say about all questions together."""
-    return "leaky" if "leaky" in (text, *others) else text
+def overall(parts: Iterable[Verdict]) -> Verdict:
+    """The worst of them."""
+    return min(parts, key=VERDICTS.index)
+
+
+def describe(data: Mapping[str, Any]) -> str:
+    """The verdict of an audit.json in one sentence, with what it does not cover."""
+    margin = 100 * data["settings"]["margin"]
+    words = {
+        "leaky": "A reader without images answers above chance",
+        "undecided": "No verdict: so few questions leave room for a leak of more than "
+        f"{margin:g} points",
+        "imbalanced": "The text adds less than the margin, but one label is right so often that "
+        f"always giving it beats guessing by {margin:g} points or more",
+        "measurable": f"A leak is measurable, below the margin of {margin:g} points",
+        "clean": f"No learnable shortcut of {margin:g} points or more",
+    }[data["verdict"]]
+    return f"{words} ({data['scope']})."
+
+
+def scope(blind_models: int) -> str:
+    """What was looked for: shortcuts that can be learned, and what language models know."""
+    if not blind_models:
+        return "learnable shortcuts only; knowledge not tested"
+    return (
+        f"learnable shortcuts, and what {blind_models} blind model"
+        f"{'s' if blind_models > 1 else ''} know{'' if blind_models > 1 else 's'}"
+    )

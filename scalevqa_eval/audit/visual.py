@@ -7,8 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.audit.models import Asked, applicable, proportion
+from scalevqa_eval.audit.inference import share
+from scalevqa_eval.audit.models import Asked, applicable
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.compare import Comparison, condition_gap
 from scalevqa_eval.errors import ModelError, UsageError
@@ -73,8 +76,10 @@ def summarise(
     """One model's part of the section, from complete runs by condition (`full` among them)."""
     full = runs["full"]
     keys = {key.id: key for key in full.questions}
-    chance = sum(1 / key.n_options for key in keys.values() if key.n_options) / max(1, len(keys))
-    slides = [keys[record.question_id].slide for record in full.records]
+    scored = [(record, keys[record.question_id]) for record in full.records]
+    chances = np.array([1 / key.n_options if key.n_options else 0.0 for _, key in scored])
+    # A question without a slide stands for itself.
+    slides = [key.slide or f"\0{number}" for number, (_, key) in enumerate(scored)]
     gaps = [
         condition_gap(full, runs[name], seed=seed)
         for name in CONDITIONS
@@ -82,7 +87,7 @@ def summarise(
     ]
     return {
         "model": model,
-        "full": proportion([float(r.score) for r in full.records], slides, chance),
+        "full": share([float(r.score) for r, _ in scored], chances, slides).to_json(),
         "gaps": [_gap(gap) for gap in gaps],
         "answer": _answer(gaps),
         "not_applicable": list(absent),
@@ -121,12 +126,14 @@ def _answer(gaps: Sequence[Comparison]) -> str:
         name, least = min(singles.items(), key=lambda item: item[1].difference)
         scale = name.removeprefix("only-")
         loss = _points(least.difference, least.low, least.high)
-        if least.low > 0:
+        open_ = [n.removeprefix("only-") for n, row in singles.items() if row.low <= 0]
+        if not open_:
             parts.append(f"No single scale is enough: even the {scale} view alone loses {loss}.")
         else:
             parts.append(
-                f"It is not shown that several scales are needed: with the {scale} view alone "
-                f"this model loses {loss}."
+                "It is not shown that several scales are needed: a loss is not shown with the "
+                f"{' or the '.join(open_)} view alone; with the {scale} view this model loses "
+                f"{loss}."
             )
     needed = [
         name.removeprefix("without-") for name, row in by_name.items()

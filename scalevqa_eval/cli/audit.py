@@ -88,7 +88,7 @@ def audit(
     from rich.console import Console
 
     from scalevqa_eval import audit as package
-    from scalevqa_eval.audit.loading import read_for_audit
+    from scalevqa_eval.audit.reading import read_for_audit
     from scalevqa_eval.audit.output import save
     from scalevqa_eval.audit.terminal import show
     from scalevqa_eval.cli import audit_models
@@ -146,7 +146,6 @@ def _repaired(
     external: Benchmark | None,
     directory: Path,
 ) -> AuditReport:
-    from scalevqa_eval.audit.extend import with_section
     from scalevqa_eval.audit.repair import repair
     from scalevqa_eval.data import Location, read_benchmark
 
@@ -162,7 +161,7 @@ def _repaired(
             margin=report.settings["margin"],
             tick=tick,
         )
-    return with_section(report, "repair", section)
+    return report.with_section("repair", section)
 
 
 def directory_name(loaded: Benchmark) -> str:

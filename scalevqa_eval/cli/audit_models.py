@@ -64,9 +64,8 @@ class Models:
         """Ask all models; their runs lie in DIRECTORY/runs, and are continued by a repetition."""
         if not self.named:
             return report
-        from scalevqa_eval.audit.blind import run_blind
-        from scalevqa_eval.audit.clusters import find_clusters
-        from scalevqa_eval.audit.extend import with_blind, with_section
+        from scalevqa_eval.audit.assemble import known_of
+        from scalevqa_eval.audit.blind import run_blind, with_blind
         from scalevqa_eval.audit.visual import run_visual
 
         target = _closed(loaded)
@@ -75,11 +74,10 @@ class Models:
             "output": runs, "seed": self.seed, "max_concurrency": self.max_concurrency,
         }  # fmt: skip
         if self.adversaries:
-            labels = find_clusters(target.questions).labels
-            clusters = {q.id: label for q, label in zip(target.questions, labels, strict=True)}
+            known = known_of(report, target.questions)
             blind = self._each(
                 self.adversaries, f"without images, {target.name}",
-                lambda models, **shown: run_blind(models, target, clusters, **common, **shown),
+                lambda models, **shown: run_blind(models, target, known, **common, **shown),
             )  # fmt: skip
             report = with_blind(report, blind)
         if self.visual:
@@ -87,7 +85,7 @@ class Models:
                 self.visual, f"image conditions, {target.name}",
                 lambda models, **shown: run_visual(models, target, **common, **shown),
             )  # fmt: skip
-            report = with_section(report, "visual", section, findings)
+            report = report.with_section("visual", section, findings)
         return report
 
     def _each(self, names: list[str], title: str, work: Callable[..., Any]) -> Any:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import benchmark, question
+from planted import plant
 
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.clusters import find_clusters
-from scalevqa_eval.audit.loading import read_for_audit
-from scalevqa_eval.audit.planted import plant
+from scalevqa_eval.audit.reading import read_for_audit
 from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.types import LETTERS, Question, View
@@ -58,7 +58,7 @@ def test_no_slides_is_said() -> None:
     report = run(bare)
     assert "no-clusters" in kinds(report)
     assert report.benchmark["clusters"] == 40
-    assert report.text_only.best.ci_method == "Wilson"
+    assert report.text_only.best.share.ci_method == "Wilson"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_one_slide() -> None:
     assert "few-clusters" in kinds(report)
     assert report.verdict == "undecided"
     best = report.text_only.best
-    assert best.ci[1] - best.ci[0] > 0.5
+    assert best.share.ci[1] - best.share.ci[0] > 0.5
 
 
 def test_two_options() -> None:
@@ -126,6 +126,7 @@ def test_few_questions_are_never_certified(n: int) -> None:
 def test_all_answers_the_same_letter() -> None:
     report = run([replace(q, answer="A") for q in random_questions(60)])
     assert report.verdict == "leaky"
+    assert report.parts["position"] == "leaky"
     assert "answer-position" in kinds(report)
     assert report.position.counts[""][0] == 60
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner
+from planted import Leak, plant
 
 import scalevqa_eval
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.planted import Leak, plant
 from scalevqa_eval.cli import app
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.types import Question
@@ -123,13 +123,14 @@ def test_the_package_is_the_function(tmp_path: Path) -> None:
     code = (
         "import scalevqa_eval.audit.table\n"
         "from scalevqa_eval import audit\n"
-        "from scalevqa_eval.audit.planted import plant\n"
+        "from planted import plant\n"
         "report = audit(plant('none', 12), permutations=1, seeds=1)\n"
         "print(report.verdict)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1",
+             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
     )  # fmt: skip
     assert done.stdout.strip() == "undecided"
     assert callable(scalevqa_eval.audit)
@@ -160,7 +161,7 @@ def test_python_gives_what_the_command_gives(tmp_path: Path) -> None:
     assert report.transfer["accuracy"] == data["transfer"]["accuracy"]
     assert data["transfer"]["trained_on"] == "train"
     text = report.text_only
-    assert text.best_probe == data["text_only"]["best_probe"]
+    assert text.best_name == data["text_only"]["best_probe"]
     for name, part in {"": data["text_only"], **data["text_only"]["by_dimension"]}.items():
         own = text.by_dimension[name] if name else text
         assert (own.accuracy, *own.ci) == pytest.approx((part["accuracy"], *part["ci"]), abs=1e-6)

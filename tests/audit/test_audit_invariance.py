@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import rewritten
+from planted import LEAKS, plant
 
 from scalevqa_eval.audit import SelfTestFailed, probes
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.evidence import Evidence
+from scalevqa_eval.audit.features import Features
 from scalevqa_eval.audit.logit import Singles
-from scalevqa_eval.audit.planted import LEAKS, plant
 from scalevqa_eval.audit.probes import Fitter, Rule
 from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.audit.table import Ints, gold_offsets, make_table
@@ -25,7 +25,10 @@ from scalevqa_eval.audit.table import Ints, gold_offsets, make_table
 def without_position(report: AuditReport) -> dict[str, object]:
     """audit.json without what the order of options may change: the counts of positions."""
     data = report.to_json()
-    for key in ("position", "verdict", "verdict_by_dimension", "reasons", "findings"):
+    for key in (
+        "position", "verdict", "verdict_text", "parts", "verdict_by_dimension", "reasons",
+        "findings",
+    ):  # fmt: skip
         del data[key]
     return data
 
@@ -77,7 +80,7 @@ def test_unused_answers_do_not_move_features() -> None:
     changed = [
         replace(q, answer=next(x for x in q.options if x != q.answer)) for q in made.questions
     ]
-    a, b = Evidence(make_table(made.questions)), Evidence(make_table(changed))
+    a, b = Features(make_table(made.questions)), Features(make_table(changed))
     np.testing.assert_array_equal(a.structure.values, b.structure.values)
     np.testing.assert_array_equal(a.siblings, b.siblings)
     assert (a.contrast != b.contrast).nnz == 0
@@ -86,15 +89,15 @@ def test_unused_answers_do_not_move_features() -> None:
 class _Peeker:
     """Gives the right option of every question away, as a leaking feature would."""
 
-    name, about, siblings = "peeker", "reads the labels it is to predict", False
+    name, about, file = "peeker", "reads the labels it is to predict", False
 
-    def prepare(self, evidence: Evidence, seed: int) -> Fitter:
-        return _PeekingFitter(evidence)
+    def prepare(self, features: Features, seed: int) -> Fitter:
+        return _PeekingFitter(features)
 
 
 class _PeekingFitter:
-    def __init__(self, evidence: Evidence) -> None:
-        self.table = evidence.table
+    def __init__(self, features: Features) -> None:
+        self.table = features.table
 
     def use_folds(self, fold: Ints) -> None:
         pass
@@ -119,9 +122,9 @@ def test_a_probe_that_sees_held_out_labels_stops_the_audit(
 def test_a_rule_that_depends_on_labels_stops_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def unstable(evidence: Evidence) -> npt.NDArray[np.float64]:
+    def unstable(features: Features) -> npt.NDArray[np.float64]:
         calls.append(1)
-        return np.arange(evidence.table.rows) * float(len(calls))
+        return np.arange(features.table.rows) * float(len(calls))
 
     monkeypatch.setattr(probes, "PROBES", dict(probes.PROBES))
     probes.register(Rule("unstable", "changes its mind", unstable))
@@ -131,7 +134,7 @@ def test_a_rule_that_depends_on_labels_stops_the_audit(monkeypatch: pytest.Monke
 
 def test_every_probe_is_self_tested() -> None:
     report = audit(plant("sibling", 60), permutations=3, seeds=1)
-    ran = {probe.name for probe in report.text_only.probes}
+    ran = {p.name for block in (report.strata, report.whole_file) for p in block[0].probes}
     assert set(report.self_test["probes"]) == ran
-    assert "sibling-cues" in ran
-    assert "stack" in ran
+    assert {"pairs", "file-cues", "sibling-support", "combined", "combined-file"} <= ran
+    assert all(probe.scope == "question" for probe in report.text_only.probes)

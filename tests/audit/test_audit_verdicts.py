@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planted import PHRASE, Leak, plant
 
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.planted import PHRASE, Leak, plant
 from scalevqa_eval.audit.textonly import SelfTestFailed
-from scalevqa_eval.data import load_benchmark
 from scalevqa_eval.data.demo import LEAKY_PHRASE
+from scalevqa_eval.data.load import load_benchmark
 from scalevqa_eval.types import Benchmark
 
 _FINDS: dict[Leak, str] = {
     "length": "longest",
     "medoid": "medoid",
-    "sibling": "sibling-support",
     "phrase": "contrast",
     "diagnosis": "tokens",
 }
@@ -31,8 +30,16 @@ def test_a_strong_leak_is_found_by_the_probe_made_for_it(leak: Leak) -> None:
     assert report.verdict == "leaky"
     probes = {probe.name: probe for probe in report.text_only.probes}
     assert probes[_FINDS[leak]].accuracy > 0.6
-    assert probes["stack"].accuracy > 0.5
+    assert probes["combined"].accuracy > 0.5
     assert report.text_only.p_value == pytest.approx(1 / 41)
+
+
+def test_sibling_cues_are_found_by_who_has_the_whole_file() -> None:
+    report = audit(plant("sibling", 150, strength=0.5), permutations=40, seeds=1)
+    assert report.whole_file[0].verdict == "leaky"
+    assert report.whole_file[0].probe("sibling-support").accuracy > 0.6
+    assert report.verdict != "leaky"  # one question at a time there is nothing to see
+    assert "whole-file" in {finding.kind for finding in report.findings}
 
 
 def test_positions_alone_make_a_benchmark_leaky() -> None:
@@ -50,11 +57,11 @@ def test_nothing_planted_nothing_found() -> None:
 
 
 def test_phrase_is_named_with_its_counts() -> None:
-    made = plant("phrase", 150, strength=0.6)
+    made = plant("phrase", 150, strength=0.6, slides=6)
     report = audit(made, permutations=1, seeds=1)
     phrase = next(p for p in report.phrases if p.dimension == "" and p.text == PHRASE)
     right = sum(PHRASE in q.options[q.answer] for q in made.questions)
-    assert (phrase.right, phrase.options, phrase.questions) == (right, 150, 150)
+    assert (phrase.right, phrase.options, phrase.questions, phrase.slides) == (right, 150, 150, 6)
     assert phrase.expected == pytest.approx(150 / 4)
     assert phrase.ci[0] < right / 150 < phrase.ci[1]
     assert phrase.direction == "right"
@@ -115,7 +122,7 @@ def test_transfer_does_not_know_the_answers_that_it_is_tested_on() -> None:
 
 def test_a_transfer_that_sees_answers_gives_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     from scalevqa_eval.audit import transfer
-    from scalevqa_eval.audit.probes.learned import LEARNED
+    from scalevqa_eval.audit.probes import LEARNED
 
     class Peeking:
         def __init__(self, inner: Any) -> None:
@@ -125,10 +132,10 @@ def test_a_transfer_that_sees_answers_gives_no_figure(monkeypatch: pytest.Monkey
             return self.inner.scores(gold, np.ones_like(train), rows)
 
     class Probe:
-        name, about, siblings = "peeking", "trained on what it is asked", False
+        name, about, file = "peeking", "trained on what it is asked", False
 
-        def prepare(self, evidence: Any, seed: int) -> Any:
-            return Peeking(LEARNED[1].prepare(evidence, seed))
+        def prepare(self, features: Any, seed: int) -> Any:
+            return Peeking(LEARNED[1].prepare(features, seed))
 
     monkeypatch.setattr(transfer, "learned", lambda: [Probe()])
     with pytest.raises(SelfTestFailed, match="peeking"):
@@ -151,16 +158,17 @@ def test_demo_is_clean_and_its_twin_is_leaky_with_the_phrase_named() -> None:
 
 
 def test_real_validation_split(shared_data: Path) -> None:
-    report = audit(shared_data / "scale_vqa" / "val.json", permutations=20, seeds=1)
+    report = audit(shared_data / "scale_vqa" / "val.json", permutations=40, seeds=1)
+    assert report.verdict == "leaky"
     data = report.to_json()["text_only"]
-    stack = next(probe for probe in data["probes"] if probe["name"] == "stack")
+    combined = next(probe for probe in data["probes"] if probe["name"] == "combined")
     assert data["n"] == 450
-    assert data["accuracy"] >= 0.68
-    assert stack["accuracy"] >= 0.68
-    assert abs(stack["null_mean"] - 0.25) < 0.02
+    assert combined["accuracy"] >= 0.75
+    assert abs(combined["null_mean"] - 0.25) < 0.02
+    assert combined["base_rate"] == combined["chance"] == 0.25
     assert data["ci"][0] < data["accuracy"] < data["ci"][1]
     assert set(data["by_dimension"]) == {
         "Correspondence", "Confirmation", "Localization", "Explanation", "Diagnosis",
     }  # fmt: skip
     assert all(part["n"] == 90 for part in data["by_dimension"].values())
-    assert any(cue.rule == "medoid" and cue.correct / cue.n > 0.5 for cue in report.cues)
+    assert any(cue.rule == "medoid" and cue.share.accuracy > 0.5 for cue in report.cues)

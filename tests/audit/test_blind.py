@@ -11,10 +11,10 @@ import pytest
 from small import Scripted, tagged
 from small import benchmark as small_benchmark
 from typer.testing import CliRunner
+from planted import plant
 
-from scalevqa_eval.audit.blind import plan, run_blind
+from scalevqa_eval.audit.blind import Known, plan, run_blind
 from scalevqa_eval.audit.models import estimate
-from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.cli import app
 from scalevqa_eval.models import load_model
 from scalevqa_eval.testing import Request, Server
@@ -23,8 +23,8 @@ from scalevqa_eval.types import Benchmark, Capabilities, Prompt
 PHRASE = "when seen as a whole"
 
 
-def clusters(benchmark: Benchmark) -> dict[str, str]:
-    return {q.id: str(q.slide) for q in benchmark.questions}
+def clusters(benchmark: Benchmark) -> Known:
+    return Known({q.id: str(q.slide) for q in benchmark.questions})
 
 
 def knows(seen: Request) -> str:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import plant
 
 from scalevqa_eval import audit
 from scalevqa_eval.audit import Finding
@@ -17,7 +18,6 @@ from scalevqa_eval.audit.badge import badge_svg
 from scalevqa_eval.audit.datasheet import datasheet
 from scalevqa_eval.audit.output import save
 from scalevqa_eval.audit.page import to_html
-from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.types import Benchmark, Question
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> \u202eevil \x1b[31m | `x` "

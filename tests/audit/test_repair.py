@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import plant
 
 from scalevqa_eval import load_benchmark
-from scalevqa_eval.audit.planted import plant
 from scalevqa_eval.audit.repair import block_accuracy, build_blocks, repair
 from scalevqa_eval.data import Location, read_benchmark
 from scalevqa_eval.errors import UsageError

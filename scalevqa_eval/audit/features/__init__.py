@@ -1,1 +1,90 @@
-"""What can be read off the options' texts. Computed from a Table: no answer is at hand here."""
+"""What can be read off the texts of a table. No answer is at hand here."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from scalevqa_eval.audit.features import file, words
+from scalevqa_eval.audit.features.structure import Floats, Structure, structure
+from scalevqa_eval.audit.table import Ints, Table, numbered
+from scalevqa_eval.audit.tokens import normalise
+
+
+class Features:
+    """Descriptions of the options of a table, each kind computed when it is first asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    @cached_property
+    def structure(self) -> Structure:
+        return structure(self.table)
+
+    @cached_property
+    def tfidf(self) -> sparse.csr_matrix:
+        """Words and pairs of words, (rows, vocabulary)."""
+        return words.tfidf(self.table.hashes)
+
+    @cached_property
+    def question_tfidf(self) -> sparse.csr_matrix:
+        """The same of the questions' texts, (questions, vocabulary)."""
+        return words.tfidf(self.table.question_hashes)
+
+    @cached_property
+    def contrast(self) -> sparse.csr_matrix:
+        return words.contrast(self.table)
+
+    @cached_property
+    def text_codes(self) -> Ints:
+        """Rows with the same text have the same number."""
+        return numbered([normalise(text) for text in self.table.texts])
+
+    @cached_property
+    def set_codes(self) -> Ints:
+        """Rows with the same text in the same set of options have the same number."""
+        table = self.table
+        place = np.arange(table.rows) - table.start[table.owner]
+        return numbered(list(zip(table.option_set[table.owner].tolist(), place, strict=True)))
+
+    @cached_property
+    def same_text(self) -> sparse.csr_matrix:
+        """One column a text that occurs more than once, (rows, texts)."""
+        codes = self.text_codes
+        repeated = np.flatnonzero(np.bincount(codes)[codes] > 1)
+        shape = (self.table.rows, int(codes.max()) + 1)
+        ones = np.ones(len(repeated), dtype=np.float32)
+        return sparse.csr_matrix((ones, (repeated, codes[repeated])), shape=shape)
+
+    @property
+    def has_siblings(self) -> bool:
+        return file.has_siblings(self.table)
+
+    @cached_property
+    def siblings(self) -> Floats:
+        return file.siblings(self.table)
+
+    @cached_property
+    def support(self) -> Floats:
+        return file.support(self.table)
+
+    @cached_property
+    def frequency(self) -> dict[str, Floats]:
+        return file.frequency(self.table)
+
+
+def centred(table: Table, values: Floats) -> Floats:
+    """Values minus their mean within each question; (rows, …)."""
+    sums = np.add.reduceat(values, table.start, axis=0)
+    sizes = table.sizes.reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray(values - np.repeat(sums / sizes, table.sizes, axis=0))
+
+
+def standardised(table: Table, values: Floats) -> Floats:
+    """Values centred within questions and scaled to variance 1; constant columns are dropped."""
+    inner = centred(table, values)
+    spread = np.sqrt((inner**2).mean(0))
+    kept = spread > 1e-9
+    return np.asarray(np.clip(inner[:, kept] / spread[kept], -6.0, 6.0))

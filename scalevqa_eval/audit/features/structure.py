@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scalevqa_eval.audit.features.cues import CUES, cue_counts
-from scalevqa_eval.audit.features.frequency import frequency
 from scalevqa_eval.audit.table import Table
 from scalevqa_eval.audit.tokens import Hashes, character_grams, hashed_ngrams, normalise
 
@@ -17,9 +15,47 @@ Floats = npt.NDArray[np.float64]
 _PUNCTUATION = ",;:()-/%"
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Words whose presence tells kinds of options apart (English; other languages have no such cue).
+CUES: dict[str, frozenset[str]] = {
+    "negation": _words(
+        "no not without lacking lack lacks absent absence neither nor cannot none never non fails "
+        "unlike isn't doesn't don't aren't wasn't can't"
+    ),
+    "absence": _words("absent absence lacking lacks without none devoid unaccompanied"),
+    "mismatch": _words(
+        "rather instead but while whereas however although though unlike mismatch inconsistent "
+        "discordant contrast differs different despite"
+    ),
+    "hedge": _words(
+        "may might could possible possibly suggest suggests suggested suggesting appears appear "
+        "likely probably suspected can seems some occasional focal mild sparse"
+    ),
+    "absolute": _words(
+        "all always only every entirely exclusively completely any each both never purely solely "
+        "throughout confined predominantly uniform uniformly diffuse"
+    ),
+    "certainty": _words(
+        "clearly clear definite explicit explicitly directly prominent marked strong confirmed "
+        "confirms corroborated supports supported consistent consistently"
+    ),
+    "weakness": _words(
+        "limited partial partially unclear uncertain indeterminate minimal vague subtle"
+    ),
+    "cause": _words(
+        "because due causing cause causes leading leads driven result resulting secondary "
+        "therefore indicating since reflecting drives induced arising"
+    ),
+    "addition": _words("and also with along together plus additionally"),
+}
+
+
 @dataclass(frozen=True)
 class Structure:
-    """One row per option; `names` are the columns. `similarity` is the mean word overlap."""
+    """One row per option; `names` are the columns."""
 
     values: Floats
     names: tuple[str, ...]
@@ -27,10 +63,14 @@ class Structure:
     def column(self, name: str) -> Floats:
         return self.values[:, self.names.index(name)]
 
+    def of_options(self) -> Floats:
+        """Without the columns that compare an option with the question."""
+        return self.values[:, [not name.startswith("question") for name in self.names]]
+
 
 def structure(table: Table) -> Structure:
     """Describe every option by its relation to the other options of its question."""
-    counts = cue_counts(table)
+    counts = _cue_counts(table)
     lines: list[Floats] = []
     names: list[str] = []
     for i in range(table.n):
@@ -55,9 +95,7 @@ def structure(table: Table) -> Structure:
         block |= {f"mark {m}": _marks([table.texts[r] for r in rows], m) for m in _PUNCTUATION}
         names = names or list(block)
         lines.append(np.column_stack(list(block.values())))
-    common = frequency(table)
-    values = np.column_stack([np.concatenate(lines), *common.values()])
-    return Structure(values, (*names, *common))
+    return Structure(np.concatenate(lines), tuple(names))
 
 
 def _incidence(grams: list[Hashes]) -> tuple[Floats, Hashes]:
@@ -192,3 +230,13 @@ def _question_overlap(words: list[Hashes], pairs: list[Hashes], asked: Hashes) -
 
 def _marks(texts: list[str], mark: str) -> Floats:
     return np.array([min(text.count(mark), 4) for text in texts], dtype=np.float64)
+
+
+def _cue_counts(table: Table) -> npt.NDArray[np.float64]:
+    """How many words of each kind a row has, (rows, len(CUES) + 1); numbers are the last column."""
+    found = np.zeros((table.rows, len(CUES) + 1))
+    for row, words in enumerate(table.words):
+        for k, wanted in enumerate(CUES.values()):
+            found[row, k] = sum(word in wanted for word in words)
+        found[row, -1] = sum(word.isdigit() for word in words)
+    return found

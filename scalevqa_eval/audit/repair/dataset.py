@@ -7,19 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scalevqa_eval.data import Card, DataFile, Loaded, pick, question_id
+from scalevqa_eval.data import Card, pick
 from scalevqa_eval.types import Question
-
-
-def raw_rows(loaded: Loaded) -> dict[str, dict[str, Any]]:
-    """The file's own rows by question id; empty where the format is no table of rows."""
-    if loaded.card.format != "table" or len(loaded.files) != 1:
-        return {}
-    rows: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(DataFile(loaded.files[0]).rows(loaded.card.rows), start=1):
-        if isinstance(row, dict):
-            rows.setdefault(question_id(row, number, loaded.card, loaded.benchmark.split), row)
-    return rows
 
 
 def rows_text(

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from scalevqa_eval.audit.crossval import credit
 from scalevqa_eval.audit.folds import fold_count, make_folds
+from scalevqa_eval.audit.probes import COMBINED
 from scalevqa_eval.audit.repair.blocks import Block
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.table import gold_offsets, make_table
@@ -163,7 +164,7 @@ def fitted_on(
         questions, clusters, Benchmark(name, "", "", tuple(train)), seed=seed, workers=WORKERS,
         tick=lambda _: None,
     )  # fmt: skip
-    return np.array(found.credits, dtype=np.float64)
+    return np.array(found.credits[COMBINED], dtype=np.float64)
 
 
 def tells_borrowed(blocks: Sequence[Block], clusters: Sequence[str]) -> tuple[Check, Check]:

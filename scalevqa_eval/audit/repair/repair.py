@@ -14,11 +14,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from scalevqa_eval.audit.folds import make_folds
-from scalevqa_eval.audit.intake import Intake, take_in
 from scalevqa_eval.audit.output import write_text
+from scalevqa_eval.audit.reading import Selection, raw_rows, select
 from scalevqa_eval.audit.repair import judges
 from scalevqa_eval.audit.repair.blocks import Block, build_blocks
-from scalevqa_eval.audit.repair.dataset import file_name, raw_rows, rows_text
+from scalevqa_eval.audit.repair.dataset import file_name, rows_text
 from scalevqa_eval.audit.repair.judges import UNUSED, Check, Tick
 from scalevqa_eval.audit.repair.worksheet import worksheet_csv, worksheet_html
 from scalevqa_eval.audit.verdict import MARGIN
@@ -33,7 +33,7 @@ METHODS = ("blocks", "prune")
 @dataclass(frozen=True)
 class _Setting:
     benchmark: Benchmark
-    audited: Intake
+    audited: Selection
     external: Benchmark | None
     seed: int
     margin: float
@@ -60,7 +60,7 @@ def repair(
     """
     if method not in METHODS:
         raise UsageError(f"--repair is {' or '.join(METHODS)}, not {method!r}")
-    audited = take_in(benchmark.questions)
+    audited = select(benchmark.questions)
     setting = _Setting(benchmark, audited, external, seed, margin, tick)
     with threadpool_limits(limits=1):  # as in an audit: the same bits on any number of cores
         found = (
@@ -141,12 +141,12 @@ def _judge_blocks(
     alone = [replace(question, views=()) for question in new]  # no views: no siblings are seen
     checks = judges.retrained(
         alone, groups, clusters,
-        {"medoid": "the option most similar to the others", "stack": "all probes combined"},
+        {"medoid": "the option most similar to the others", "combined": "all probes combined"},
         seed=seed,
     )  # fmt: skip
     checks += judges.retrained(
         new, groups, clusters,
-        {"stack": "a reader of all questions on the same images, with all probes combined,"},
+        {"combined-file": "a reader of all questions on the same images, with all probes combined,"},
         seed=seed, suffix="-with-siblings",
     )  # fmt: skip
     credits = judges.characters(new, groups, seed)
@@ -309,7 +309,7 @@ def _left(questions: Sequence[Question], clusters: Sequence[str], seed: int) -> 
     """
     found, leak = judges.probes(questions, clusters, seed=seed)
     chance = np.array([1 / len(question.options) for question in questions])
-    credits = found.get("stack", chance)
+    credits = found.get("combined", chance)
     above = np.round((leak - chance) / (1 - chance), 6)
     excess = float((credits - chance).sum())
     left = set(range(len(questions)))

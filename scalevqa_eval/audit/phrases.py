@@ -12,7 +12,7 @@ from scipy import sparse, stats
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.table import Ints, Table
 from scalevqa_eval.audit.tokens import hashed_ngrams
-from scalevqa_eval.statistics import benjamini_hochberg, poisson_binomial, wilson
+from scalevqa_eval.statistics import benjamini_hochberg, cluster_interval
 
 LONGEST = 4
 _FEWEST = 4  # questions in which a phrase tells options apart
@@ -24,12 +24,13 @@ _EXACT_BELOW = 0.2  # of the normal approximation: what is far from significant 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A phrase and how often an option with it is right.
+    """A phrase and how often the right option has it.
 
-    Counted are questions in which some options have the phrase and others do not: `options`
-    options have it in `questions` questions, and `right` of these options are the right ones,
-    where `expected` would be by chance. `ci` is Wilson's interval of right / options. `q_value`
-    is Benjamini and Hochberg's, among all phrases of the dimension.
+    Counted are `questions` in which some options have the phrase and others do not, from `slides`
+    slides; `options` options have it there. The right option has it in `right` of the questions,
+    where `expected` would by chance. `ci` is of right / questions, clustered by slide. The
+    p-value is the larger of an exact one (Poisson-binomial) and one that knows slides; `q_value`
+    is Benjamini and Hochberg's, among all phrases of the dimension ("" is all questions).
     """
 
     text: str
@@ -37,6 +38,7 @@ class Phrase:
     right: int
     options: int
     questions: int
+    slides: int
     expected: float
     ci: tuple[float, float]
     p_value: float
@@ -46,16 +48,25 @@ class Phrase:
     def direction(self) -> str:
         return "right" if self.right > self.expected else "wrong"
 
+    @property
+    def effect(self) -> float:
+        """How far the near end of the interval is from chance; 0 if it covers it."""
+        chance = self.expected / self.questions
+        return max(0.0, self.ci[0] - chance) + min(0.0, self.ci[1] - chance)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "phrase": self.text,
-            "dimension": self.dimension,
+            "dimension": self.dimension or None,
             "direction": self.direction,
             "right": self.right,
             "options": self.options,
             "questions": self.questions,
-            "rate": rounded(self.right / self.options),
+            "slides": self.slides,
+            "rate": rounded(self.right / self.questions),
+            "expected_rate": rounded(self.expected / self.questions),
             "ci": [rounded(x) for x in self.ci],
+            "effect": rounded(self.effect),
             "expected": rounded(self.expected),
             "p_value": float(f"{self.p_value:.3g}"),
             "q_value": float(f"{self.q_value:.3g}"),
@@ -70,8 +81,8 @@ class _Grams:
     place: npt.NDArray[np.intp]
 
 
-def find_phrases(table: Table, gold: Ints) -> list[Phrase]:
-    """Telling phrases of each dimension, strongest evidence first; those of all questions last.
+def find_phrases(table: Table, gold: Ints, clusters: Ints) -> list[Phrase]:
+    """Telling phrases of each dimension, largest effect first; those of all questions last.
 
     Phrases are runs of up to four tokens. Runs that occur in the same options are joined into
     the longest one. The dimension of phrases over all questions is "".
@@ -82,8 +93,10 @@ def find_phrases(table: Table, gold: Ints) -> list[Phrase]:
         return found
     if len(table.dimensions) > 1:
         for k, name in enumerate(table.dimensions):
-            found += _of_stratum(table, gold, grams, name, table.dimension == k)
-    found += _of_stratum(table, gold, grams, "", np.ones(table.n, dtype=bool))
+            found += _of_stratum(
+                table, gold, clusters, grams, name, table.dimension == k
+            )
+    found += _of_stratum(table, gold, clusters, grams, "", np.ones(table.n, dtype=bool))
     return found
 
 
@@ -110,7 +123,12 @@ def _collect(table: Table) -> _Grams:
 
 
 def _of_stratum(
-    table: Table, gold: Ints, grams: _Grams, name: str, mask: npt.NDArray[np.bool_]
+    table: Table,
+    gold: Ints,
+    clusters: Ints,
+    grams: _Grams,
+    name: str,
+    mask: npt.NDArray[np.bool_],
 ) -> list[Phrase]:
     chosen = np.flatnonzero(mask)
     rows = np.flatnonzero(mask[table.owner])
@@ -145,8 +163,13 @@ def _of_stratum(
     p = 2 * stats.norm.sf(deviation)
     order = np.argsort(column, kind="stable")
     bounds = np.searchsorted(column[order], np.arange(width + 1))
+    own = clusters[chosen]
     for k in tested[p[tested] < _EXACT_BELOW]:
-        p[k] = _exact(chance[order[bounds[k] : bounds[k + 1]]], int(hits[k]))
+        these = order[bounds[k] : bounds[k + 1]]
+        slides = own[question[these]]
+        p[k] = max(
+            _exact(chance[these], int(hits[k])), _of_slides(chance[these], hit[these], slides)
+        )
     p = np.minimum(p, 1.0)
     q = np.ones(width)
     q[tested] = benjamini_hochberg(p[tested].tolist())
@@ -156,19 +179,38 @@ def _of_stratum(
     for members, where in _same_rows(grams, kept, rows):
         k = members[0]
         text = _joined(table, grams, members)
-        limits = wilson(float(hits[k]), float(options[k]))
+        these = order[bounds[k] : bounds[k + 1]]
+        slides = own[question[these]]
+        limits = cluster_interval(hit[these].astype(float), slides.tolist())
         phrase = Phrase(text, name, int(hits[k]), int(options[k]), int(questions[k]),
-                        float(expected[k]), (limits.low, limits.high), float(p[k]),
-                        float(q[k]))  # fmt: skip
+                        len(set(slides.tolist())), float(expected[k]), (limits.low, limits.high),
+                        float(p[k]), float(q[k]))  # fmt: skip
         phrases.append(phrase)
         holding[phrase] = where
-    phrases.sort(key=lambda phrase: (phrase.p_value, -len(phrase.text), phrase.text))
+    phrases.sort(key=lambda one: (-abs(one.effect), one.p_value, -len(one.text), one.text))
     return _without_echoes(phrases, holding)
 
 
 def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
-    mass = poisson_binomial(chances)
-    return float(min(1.0, 2 * min(mass[: hits + 1].sum(), mass[hits:].sum())))
+    unequal = float(np.ptp(chances)) > 0
+    guessed = stats.poisson_binom(chances) if unequal else stats.binom(len(chances), chances[0])
+    return float(np.clip(2 * min(guessed.cdf(hits), guessed.sf(hits - 1)), 1e-15, 1.0))
+
+
+def _of_slides(chances: npt.NDArray[np.float64], hits: Ints, slides: Ints) -> float:
+    """Two-sided p-value of hits beyond chance, by Student's t with a degree less than slides.
+
+    The error is the larger of what the slides' sums show and what guessing would have: three
+    slides that agree by luck show no spread, and prove little.
+    """
+    codes = np.unique(slides, return_inverse=True)[1]
+    sums = np.bincount(codes, weights=hits - chances)
+    count = len(sums)
+    if count < 2:
+        return 1.0
+    between = float(sums.var() * count * count / (count - 1))
+    error = max(between, float((chances * (1 - chances)).sum())) ** 0.5
+    return float(2 * stats.t.sf(abs(float(sums.sum())) / error, count - 1))
 
 
 def _same_rows(grams: _Grams, kept: list[int], rows: Ints) -> list[tuple[list[int], Ints]]:
@@ -218,7 +260,7 @@ def _without_echoes(phrases: list[Phrase], holding: dict[Phrase, Ints]) -> list[
             if not any(_echoes(phrase, other, holding) for other in own):
                 own.append(phrase)
         kept += own
-    return sorted(kept, key=lambda phrase: (phrase.p_value, phrase.text))
+    return sorted(kept, key=lambda phrase: (-abs(phrase.effect), phrase.p_value, phrase.text))
 
 
 def _echoes(phrase: Phrase, stronger: Phrase, holding: dict[Phrase, Ints]) -> bool:

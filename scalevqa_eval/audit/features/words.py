@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -12,17 +14,16 @@ from scalevqa_eval.audit.tokens import Hashes, hashed_ngrams
 _OWN, _LACKS = np.uint64(0x5851F42D4C957F2D), np.uint64(0x14057B7EF767814F)
 
 
-def tfidf(table: Table) -> sparse.csr_matrix:
-    """TF-IDF of words and pairs of words, rows of length 1: (rows, vocabulary)."""
-    rows: list[npt.NDArray[np.intp]] = []
-    columns: list[Hashes] = []
-    for row, hashes in enumerate(table.hashes):
-        grams = np.concatenate([hashed_ngrams(hashes, n) for n in (1, 2)])
-        rows.append(np.full(len(grams), row, dtype=np.intp))
-        columns.append(grams)
-    matrix = _matrix(rows, columns, table.rows)
+def tfidf(texts: Sequence[Hashes]) -> sparse.csr_matrix:
+    """TF-IDF of words and pairs of words, rows of length 1 (0 without words): (texts, vocabulary).
+
+    The weights come from all texts, right and wrong options alike: they scale, and teach nothing.
+    """
+    grams = [np.concatenate([hashed_ngrams(hashes, n) for n in (1, 2)]) for hashes in texts]
+    rows = [np.full(len(gram), row, dtype=np.intp) for row, gram in enumerate(grams)]
+    matrix = _matrix(rows, grams, len(texts))
     frequency = np.asarray((matrix > 0).sum(0)).ravel()
-    matrix = matrix @ sparse.diags(np.log((1 + table.rows) / (1 + frequency)) + 1)
+    matrix = matrix @ sparse.diags(np.log((1 + len(texts)) / (1 + frequency)) + 1)
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(norm, 1e-12)) @ matrix)
 

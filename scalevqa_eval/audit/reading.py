@@ -1,22 +1,83 @@
-"""From a benchmark to the questions that can be audited, and what is said about the others."""
+"""From a file to the questions that can be audited; what cannot becomes findings."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from scalevqa_eval.audit.clusters import Clusters, find_clusters
+from scalevqa_eval.audit.clusters import Clusters, cluster_fields, find_clusters
 from scalevqa_eval.audit.findings import Finding, Severity
 from scalevqa_eval.audit.tokens import MAX_CHARACTERS, normalise
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.types import Question
+from scalevqa_eval.types import Benchmark, Question
 
-_SHOWN = 100  # ids in one finding
+if TYPE_CHECKING:
+    from scalevqa_eval.data import Loaded
+
+_ROWS = 20  # shown in one finding
+_IDS = 100
+
+
+def read_for_audit(
+    name_or_path: str, split: str | None = None, data_dir: Path | None = None
+) -> tuple[Benchmark, tuple[Finding, ...]]:
+    """The questions that could be read, and one finding per kind of defect of the others.
+
+    Raises UsageError or DataError if nothing can be read.
+    """
+    from scalevqa_eval.data import Location, read_benchmark
+
+    loaded = read_benchmark(Location(name_or_path, split, data_dir))
+    if not loaded.benchmark.questions:
+        first = loaded.defects[0] if loaded.defects else None
+        why = f": row {first.row}: {first.message}" if first else ""
+        raise DataError(f"{name_or_path}: no question could be read{why}")
+    kinds: dict[str, list[str]] = {}
+    for defect in loaded.defects:
+        kinds.setdefault(defect.kind, []).append(f"row {defect.row}: {defect.message}")
+    findings = tuple(
+        Finding(
+            f"defect-{kind}",
+            "error",
+            f"{len(rows):,} row{'s' * (len(rows) > 1)} could not be read and "
+            f"{'are' if len(rows) > 1 else 'is'} left out: {rows[0]}",
+            {"rows": rows[:_ROWS], "count": len(rows)},
+        )
+        for kind, rows in kinds.items()
+    )
+    return _with_cluster_fields(loaded), findings
+
+
+def _with_cluster_fields(loaded: Loaded) -> Benchmark:
+    """Fields that no card mentions and that may name the slide or the patient."""
+    benchmark = loaded.benchmark
+    rows = {id_: cluster_fields(row) for id_, row in raw_rows(loaded).items()}
+    return replace(
+        benchmark,
+        questions=tuple(
+            replace(q, extra={**rows.get(q.id, {}), **q.extra}) for q in benchmark.questions
+        ),
+    )
+
+
+def raw_rows(loaded: Loaded) -> dict[str, dict[str, Any]]:
+    """The file's own rows by question id; empty where the format is no table of rows."""
+    from scalevqa_eval.data import DataFile, question_id
+
+    if loaded.card.format != "table" or len(loaded.files) != 1:
+        return {}
+    rows: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(DataFile(loaded.files[0]).rows(loaded.card.rows), start=1):
+        if isinstance(row, dict):
+            rows.setdefault(question_id(row, number, loaded.card, loaded.benchmark.split), row)
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class Selection:
     """Questions with options, their clusters, and findings about the data."""
 
     questions: tuple[Question, ...]
@@ -24,7 +85,7 @@ class Intake:
     findings: tuple[Finding, ...]
 
 
-def take_in(questions: Sequence[Question]) -> Intake:
+def select(questions: Sequence[Question]) -> Selection:
     """Check and select. Raises DataError if no question has options."""
     findings: list[Finding] = []
     usable = [q for q in questions if _usable(q)]
@@ -44,7 +105,7 @@ def take_in(questions: Sequence[Question]) -> Intake:
     findings += _text_findings(kept)
     clusters = find_clusters(kept)
     findings += _cluster_findings(kept, clusters)
-    return Intake(tuple(kept), clusters, tuple(findings))
+    return Selection(tuple(kept), clusters, tuple(findings))
 
 
 def _usable(question: Question) -> bool:
@@ -141,5 +202,5 @@ def _finding(kind: str, severity: Severity, concerned: Sequence[Question], messa
         severity,
         message.format(n=number),
         {"questions": len(concerned)},
-        ids[:_SHOWN],
+        ids[:_IDS],
     )

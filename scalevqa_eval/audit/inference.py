@@ -1,0 +1,285 @@
+"""From credits per question to accuracies, intervals, tests and verdicts.
+
+The leak of a probe is what it has right above the base rate: above guessing, or, where sets of
+options recur (yes and no, grades), above always giving the label that is right most often there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE
+from scalevqa_eval.audit.redraws import Floats
+from scalevqa_eval.audit.results import ProbeResult, Share, StratumResult
+from scalevqa_eval.audit.table import Ints
+from scalevqa_eval.audit.verdict import LEVEL, Verdict, decide
+from scalevqa_eval.statistics import (
+    cluster_interval,
+    detectable_difference,
+    difference_error,
+    difference_interval,
+)
+
+_ABOVE = 1.64
+"""Standard errors by which the commonest labels must beat guessing to count as a base rate: the
+floor of guessing alone would raise it by luck wherever sets of options recur a few times."""
+
+
+@dataclass(frozen=True)
+class Credits:
+    """One probe's credit per question: `real` averaged over fold seeds, `test` as in the null.
+
+    `test` (questions, 1 + redraws) has the real labels in its first column and holds as many
+    seeds as the redraws do; without columns it is in no test. `p_value` is the probe's own, if
+    its answers do not depend on labels.
+    """
+
+    name: str
+    kind: str
+    about: str
+    file: bool
+    real: Floats
+    test: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the questions of a stratum are tested against, in the table's order."""
+
+    chances: Floats
+    clusters: Ints
+    majority: Credits
+
+    def part(self, mask: npt.NDArray[np.bool_]) -> Given:
+        m = self.majority
+        part = Credits(m.name, m.kind, m.about, m.file, m.real[mask], m.test[mask])
+        return Given(self.chances[mask], self.clusters[mask], part)
+
+
+def share(
+    credits: Floats | Sequence[float], chances: Floats, clusters: Sequence[object] | Ints,
+    base: Floats | None = None,
+) -> Share:  # fmt: skip
+    """k of n with an interval, chance, base rate (per question; chance by default) and leak."""
+    values = np.clip(np.asarray(credits, dtype=np.float64), 0.0, 1.0)
+    reference = chances if base is None else base
+    labels = [str(label) for label in clusters]
+    interval = cluster_interval(values, labels)
+    leak = difference_interval(values, reference, labels)
+    return Share(
+        correct=float(values.sum()),
+        n=len(values),
+        ci=(interval.low, interval.high),
+        ci_method=interval.method,
+        chance=float(chances.mean()) if len(values) else 0.0,
+        base_rate=float(reference.mean()) if len(values) else 0.0,
+        leak_ci=(leak.low, leak.high),
+    )
+
+
+def clustered_p(credits: Floats, reference: Floats, clusters: Sequence[object] | Ints) -> float:
+    """One-sided p-value of credits above the reference, paired and clustered (CR2, t)."""
+    values = np.asarray(credits, dtype=np.float64)
+    error, freedom = difference_error(values, reference, [str(label) for label in clusters])
+    gain = float((values - reference).mean())
+    if not np.isfinite(error) or error <= 0:
+        return 1.0
+    quantile = gain / error
+    return float(
+        special.ndtr(-quantile) if np.isinf(freedom) else special.stdtr(freedom, -quantile)
+    )
+
+
+def base_rate(given: Given) -> tuple[Floats, Floats]:
+    """Credit of the base rate, (questions,) for the real labels and (questions, 1 + redraws).
+
+    The commonest label in each set of options where that is more than luck above guessing, for
+    each set of labels by itself; else guessing.
+    """
+    chance = given.chances[:, None]
+    guessing = np.sqrt((chance * (1 - chance)).sum()) / len(chance)
+
+    def floored(values: Floats) -> Floats:
+        excess, error = _leak(values, chance, given.clusters)
+        return np.where(excess > _ABOVE * np.maximum(guessing, error), values, chance)
+
+    real = floored(given.majority.real[:, None])[:, 0]
+    return real, floored(given.majority.test.astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyTest:
+    """`p_value[s]` of each stratum's family of probes, `p_adjusted[s]` over all strata too.
+
+    `standard` (probes, strata, 1 + redraws) is what was compared.
+    """
+
+    p_value: tuple[float, ...]
+    p_adjusted: tuple[float, ...]
+    standard: Floats
+
+
+def standardise(leak: Floats, error: Floats, guessing: Floats) -> Floats:
+    """Leaks (probes, strata, 1 + redraws) in units of what they vary by.
+
+    Centred at the mean over all columns, the observed one among them: under the null hypothesis
+    the columns are then exchangeable, and the p-values exact. The unit is the largest of the
+    spread over columns, of the column's own error, estimated from its clusters (so that a
+    dependence within slides that the redraws do not keep cannot pass for a leak), and of 0.8 of
+    guessing's: a probe that tells options apart in a few questions only has long tails and must
+    not set the bar for all others.
+    """
+    spread = np.maximum(leak.std(-1, keepdims=True), 0.8 * guessing[None, :, None])
+    return np.asarray((leak - leak.mean(-1, keepdims=True)) / np.maximum(spread, error))
+
+
+def family_test(standard: Floats) -> FamilyTest:
+    """The largest standardised leak against that of redraws; over strata by step-down.
+
+    Westfall and Young, Resampling-Based Multiple Testing (1993), algorithm 4.1: Holm's procedure
+    with the joint distribution in place of Bonferroni's bound.
+    """
+    largest = np.round(standard.max(0), 9)
+    adjusted = [1.0] * len(largest)
+    least = 0.0
+    order = np.argsort(-largest[:, 0], kind="stable")
+    for place, stratum in enumerate(order):
+        rest = largest[order[place:], 1:].max(0)
+        least = max(least, _rank(largest[stratum, 0], rest))
+        adjusted[stratum] = least
+    return FamilyTest(tuple(_rank(row[0], row[1:]) for row in largest), tuple(adjusted), standard)
+
+
+def _rank(observed: float, redrawn: Floats) -> float:
+    return float((1 + (redrawn >= observed).sum()) / (len(redrawn) + 1))
+
+
+def evaluate_strata(
+    masks: dict[str, npt.NDArray[np.bool_]],
+    credits: Sequence[Credits],
+    given: Given,
+    margin: float,
+    own_p: dict[str, dict[str, float]],
+    by_design: dict[str, bool],
+) -> list[StratumResult]:
+    """One result per mask. `own_p[stratum][rule]` are p-values of label-free rules.
+
+    `by_design`: strata of counterfactual texts, where any reader of the text is right 1/K of the
+    time; nothing that is computed there can be a leak of one question's text.
+    """
+    parts = [given.part(mask) for mask in masks.values()]
+    bases = [base_rate(part) for part in parts]
+    moments = [
+        [_leak(c.test[mask], base[1], part.clusters) for mask, part, base in
+         zip(masks.values(), parts, bases, strict=True)]
+        for c in credits
+    ]  # fmt: skip
+    leak = np.array([[pair[0] for pair in row] for row in moments])
+    error = np.array([[pair[1] for pair in row] for row in moments])
+    guessing = np.array(
+        [np.sqrt((p.chances * (1 - p.chances)).sum()) / len(p.chances) for p in parts]
+    )
+    family = family_test(standardise(leak, error, guessing))
+    return [
+        _stratum(name, mask, credits, part, base[0], margin, family, s, own_p[name],
+                 by_design[name])
+        for s, ((name, mask), part, base) in enumerate(
+            zip(masks.items(), parts, bases, strict=True)
+        )
+    ]  # fmt: skip
+
+
+def _leak(
+    credits: npt.NDArray[np.floating], base: Floats, clusters: Ints
+) -> tuple[Floats, Floats]:
+    """Mean over the base rate and its cluster-robust error, for each set of labels."""
+    order = np.argsort(clusters, kind="stable")
+    first = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    sizes = np.diff(np.append(first, len(order)))[:, None]
+    sums = np.add.reduceat((credits - base)[order], first, axis=0)
+    mean = sums.sum(0) / len(order)
+    residual = sums - mean * sizes
+    scale = len(first) / max(1, len(first) - 1)
+    return mean, np.sqrt(scale * (residual**2).sum(0)) / len(order)
+
+
+def _stratum(
+    name: str,
+    mask: npt.NDArray[np.bool_],
+    credits: Sequence[Credits],
+    given: Given,
+    base: Floats,
+    margin: float,
+    family: FamilyTest,
+    number: int,
+    own_p: dict[str, float],
+    by_design: bool,
+) -> StratumResult:
+    labels = [str(label) for label in given.clusters]
+    standard = family.standard[:, number]
+    least = 1 / standard.shape[1]
+    probes = []
+    for c, z in zip(credits, standard, strict=True):
+        redrawn = c.test[mask][:, 1:].mean(0, dtype=np.float64)
+        probes.append(
+            ProbeResult(
+                c.name, c.kind, c.about, "file" if c.file else "question",
+                share(c.real[mask], given.chances, labels, base),
+                own_p.get(c.name, _rank(round(z[0], 9), np.round(z[1:], 9))),
+                own_p.get("", least) if c.name in own_p else least,
+                float(redrawn.mean()) if len(redrawn) else None,
+                float(redrawn.std(ddof=1)) if len(redrawn) > 1 else None,
+            )
+        )  # fmt: skip
+    values = {c.name: np.clip(c.real[mask], 0, 1) for c in credits}
+    largest = max(
+        difference_interval(value, base, labels, 0.90).high for value in values.values()
+    )
+    best = choose(values, labels)
+    shown = family.p_adjusted[number] <= LEVEL and not by_design
+    imbalance = float((base - given.chances).mean())
+    verdict: Verdict = (
+        "clean" if by_design else decide(shown, largest, imbalance, margin)
+    )
+    error, freedom = difference_error(values[best], base, labels)
+    seen = detectable_difference(error, freedom, level=2 * LEVEL)
+    return StratumResult(
+        name=name,
+        clusters=len(set(labels)),
+        p_value=family.p_value[number],
+        p_adjusted=family.p_adjusted[number],
+        p_least=least,
+        shown_by=credits[int(standard[:, 0].argmax())].name if shown else None,
+        largest_leak=largest,
+        detectable_leak=seen if seen <= 1 - base.mean() else None,
+        verdict=verdict,
+        by_design=by_design,
+        best_name=best,
+        majority=share(base, given.chances, labels),
+        probes=tuple(probes),
+    )
+
+
+def choose(credits: dict[str, Floats], clusters: Sequence[object]) -> str:
+    """The probe that stands for all: all of them combined, unless another one is clearly better.
+
+    The highest of many accuracies is too high by the luck of the choice: on clean data by about
+    two standard errors. So the combination is set beforehand, and gives way only to a probe whose
+    lead, paired by question and clustered, is significant after Bonferroni's correction. Without
+    it (nothing could be trained) it is the highest.
+    """
+    ranked = sorted(credits, key=lambda name: (-round(float(credits[name].mean()), 9), name))
+    standard = next((name for name in (COMBINED_FILE, COMBINED) if name in credits), None)
+    if standard is None:
+        return ranked[0]
+    level = 1 - 2 * LEVEL / max(1, len(credits) - 1)
+    labels = [str(label) for label in clusters]
+    for name in ranked[: ranked.index(standard)]:
+        if difference_interval(credits[name], credits[standard], labels, level).low > 0:
+            return name
+    return standard
