@@ -6,8 +6,8 @@
 
 One direction: `reading` (questions, clusters, findings) → `table` (texts, no answers) →
 `features` → `probes` → `crossval` → `inference` and `verdict` (against `redraws`) → `results` and
-`report` (audit.json) → the page; `assemble` calls them in turn. Beside it `position`, `phrases`, `mates`,
-`transfer`, `blind`, `visual`, and `dataset` and `repair`.
+`report` (audit.json) → the page; `assemble` calls them in turn. Beside it `position`, `phrases`,
+`mates`, `transfer`, `blind`, `visual`, and `dataset` and `repair`.
 """
 
 from __future__ import annotations

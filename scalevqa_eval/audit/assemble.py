@@ -142,7 +142,7 @@ def known_of(report: AuditReport, questions: Sequence[Question]) -> Known:
     return Known(
         {q.id: label for q, label in zip(questions, clusters, strict=True)},
         {leak.id: leak.credit for leak in report.questions},
-        {q.id: majority.base_rate for q in questions},
+        {q.id: majority.accuracy for q in questions},
     )
 
 
@@ -199,16 +199,21 @@ def _groups(text: TextOnly) -> dict[str, Any] | None:
     correct, n, interval = group_accuracy(
         credit[chosen].tolist(), mates.group[chosen].tolist(), text.clusters[chosen].tolist()
     )
+    _, first = np.unique(np.where(chosen, mates.group, mates.count), return_index=True)
+    first = first[: mates.count]
     chances = np.ones(mates.count)
     np.multiply.at(chances, mates.group[chosen], text.table.chances[chosen])
     return {
         "groups": mates.count,
         "questions": int(chosen.sum()),
-        "complete": len(set(mates.group[mates.complete].tolist())),
+        "complete": int((np.bincount(mates.group[chosen]) >= text.table.sizes[first]).sum()),
         "all_right": {
-            "correct": rounded(correct), "n": n, "accuracy": rounded(correct / n),
+            "correct": rounded(correct),
+            "n": n,
+            "accuracy": rounded(correct / n),
             "ci": [rounded(interval.low), rounded(interval.high)],
-            "ci_method": interval.method, "chance": rounded(float(chances.mean())),
+            "ci_method": interval.method,
+            "chance": rounded(float(chances.mean())),
         },
     }
 

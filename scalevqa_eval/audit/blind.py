@@ -104,8 +104,8 @@ def run_blind(
 ) -> Blind:
     """Ask all adversaries; runs lie under `output` and are continued by a repeated call.
 
-    `benchmark` holds the audited questions, `known` what the audit knows of each id. Raises ModelError
-    if a model answers nothing at all.
+    `benchmark` holds the audited questions, `known` what the audit knows of each id. Raises
+    ModelError if a model answers nothing at all.
     """
     questions = {question.id: question for question in benchmark.questions}
     found: list[Answers] = []
@@ -225,8 +225,8 @@ class _Asked:
         self.base = base if base.mean() > self.chances.mean() else self.chances
         # What each option is worth: 1 for the one whose letter was given.
         self.worth = np.zeros(self.table.rows)
-        rows = {(i, letter): r for r, (i, letter) in
-                enumerate(zip(self.table.owner.tolist(), self.table.letters, strict=True))}  # fmt: skip
+        shown = zip(self.table.owner.tolist(), self.table.letters, strict=True)
+        rows = {pair: row for row, pair in enumerate(shown)}
         for i, (_, record) in enumerate(self.pairs):
             if record.letter is not None and (i, record.letter) in rows:
                 self.worth[rows[i, record.letter]] = 1.0

@@ -60,9 +60,7 @@ def credit(table: Table, scores: npt.NDArray[np.floating], gold: Ints) -> npt.ND
     return np.asarray(share[table.start[:, None] + gold, columns], dtype=np.float32)
 
 
-def option_credit(
-    table: Table, scores: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float32]:
+def option_credit(table: Table, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """What each option would be worth if it were right, (rows, columns): 1/m for m at the top."""
     best = np.maximum.reduceat(scores, table.start, axis=0)
     top = scores >= np.repeat(best, table.sizes, axis=0) - TIE

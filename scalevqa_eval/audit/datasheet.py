@@ -78,7 +78,8 @@ def _models(data: Mapping[str, Any]) -> list[str]:
 
 def _shortcuts(data: Mapping[str, Any]) -> list[str]:
     phrases = sorted(
-        data["shortcuts"]["phrases"], key=lambda p: (p["p_value"], p["phrase"], p["dimension"] or "")
+        data["shortcuts"]["phrases"],
+        key=lambda p: (p["p_value"], p["phrase"], p["dimension"] or ""),
     )
     if not phrases:
         return []

@@ -19,7 +19,7 @@ def fold_count(n: int, clusters: int) -> int:
     return 0 if clusters < 2 else min(wanted, clusters)
 
 
-def make_folds(clusters: Sequence[object], count: int, seed: int) -> Ints:
+def make_folds(clusters: Sequence[object] | Ints, count: int, seed: int) -> Ints:
     """The fold of each question: whole clusters, shuffled by the seed.
 
     As many clusters in each fold as in the others (not as many questions: to fill the emptiest

@@ -194,9 +194,7 @@ def evaluate_strata(
     ]  # fmt: skip
 
 
-def _leak(
-    credits: npt.NDArray[np.floating], base: Floats, clusters: Ints
-) -> tuple[Floats, Floats]:
+def _leak(credits: npt.NDArray[np.floating], base: Floats, clusters: Ints) -> tuple[Floats, Floats]:
     """Mean over the base rate and its cluster-robust error, for each set of labels."""
     order = np.argsort(clusters, kind="stable")
     first = np.flatnonzero(np.diff(clusters[order], prepend=-1))
@@ -237,15 +235,11 @@ def _stratum(
             )
         )  # fmt: skip
     values = {c.name: np.clip(c.real[mask], 0, 1) for c in credits}
-    largest = max(
-        difference_interval(value, base, labels, 0.90).high for value in values.values()
-    )
+    largest = max(difference_interval(value, base, labels, 0.90).high for value in values.values())
     best = choose(values, labels)
     shown = family.p_adjusted[number] <= LEVEL and not by_design
     imbalance = float((base - given.chances).mean())
-    verdict: Verdict = (
-        "clean" if by_design else decide(shown, largest, imbalance, margin)
-    )
+    verdict: Verdict = "clean" if by_design else decide(shown, largest, imbalance, margin)
     error, freedom = difference_error(values[best], base, labels)
     seen = detectable_difference(error, freedom, level=2 * LEVEL)
     return StratumResult(

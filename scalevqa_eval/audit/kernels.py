@@ -203,4 +203,3 @@ def _centred_in_place(table: Table, values: Singles) -> Singles:
         means = np.add.reduceat(part, start, axis=0) / table.sizes[first:last, None]
         part -= np.repeat(means.astype(np.float32), table.sizes[first:last], axis=0)
     return values
-

@@ -93,9 +93,7 @@ def find_phrases(table: Table, gold: Ints, clusters: Ints) -> list[Phrase]:
         return found
     if len(table.dimensions) > 1:
         for k, name in enumerate(table.dimensions):
-            found += _of_stratum(
-                table, gold, clusters, grams, name, table.dimension == k
-            )
+            found += _of_stratum(table, gold, clusters, grams, name, table.dimension == k)
     found += _of_stratum(table, gold, clusters, grams, "", np.ones(table.n, dtype=bool))
     return found
 
@@ -197,7 +195,9 @@ def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
     return float(np.clip(2 * min(guessed.cdf(hits), guessed.sf(hits - 1)), 1e-15, 1.0))
 
 
-def _of_slides(chances: npt.NDArray[np.float64], hits: Ints, slides: Ints) -> float:
+def _of_slides(
+    chances: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_], slides: Ints
+) -> float:
     """Two-sided p-value of hits beyond chance, by Student's t with a degree less than slides.
 
     The error is the larger of what the slides' sums show and what guessing would have: three

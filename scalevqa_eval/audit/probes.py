@@ -102,9 +102,7 @@ class KernelProbe:
     file: bool = False
 
     def prepare(self, features: Features, seed: int) -> Fitter:
-        found = represent(
-            features.table, self.kernels(features), seed, of_texts=not self.file
-        )
+        found = represent(features.table, self.kernels(features), seed, of_texts=not self.file)
         return _KernelFitter(features.table, found, self.penalty)
 
 
@@ -228,7 +226,8 @@ RULES: tuple[Rule, ...] = (
          "same images", lambda features: features.support, file=True, siblings=True),
 )  # fmt: skip
 
-PROBES: dict[str, Rule | Learned] = {probe.name: probe for probe in (*RULES, *LEARNED)}
+_KNOWN: tuple[Rule | Learned, ...] = (*RULES, *LEARNED)
+PROBES: dict[str, Rule | Learned] = {probe.name: probe for probe in _KNOWN}
 
 
 def register(probe: Rule | Learned) -> None:

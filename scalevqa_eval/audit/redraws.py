@@ -84,9 +84,7 @@ def given_answers(
     return above, below
 
 
-def _shared(
-    values: Floats, code: Ints, gold: Ints, draws: int, rng: np.random.Generator
-) -> Floats:
+def _shared(values: Floats, code: Ints, gold: Ints, draws: int, rng: np.random.Generator) -> Floats:
     """Sums of groups of questions that are relabelled together; `values` (questions, options)."""
     size, count = values.shape[1], int(code.max()) + 1
     worth = np.zeros((count, size, size))  # of a group if its right option l is relabelled to k

@@ -78,9 +78,9 @@ class AuditReport:
     """Everything that an audit found. `sections` are further parts of audit.json, by key.
 
     `strata[0]` is all questions, the others are dimensions: one question at a time. `whole_file`
-    is the same for one who has the whole file. `groups` are the counterfactual ones. `parts` are the verdicts that the whole one is made
-    of. `questions` are most leaky first. `source` are the audited questions; only the page's
-    examples show anything of them.
+    is the same for one who has the whole file. `groups` are the counterfactual ones, `parts` the
+    verdicts that the whole one is made of. `questions` are most leaky first. `source` are the
+    audited questions; only the page's examples show anything of them.
     """
 
     benchmark: Mapping[str, Any]

@@ -105,7 +105,9 @@ def _chance(whole: StratumResult) -> str:
 
 
 def _transfer(transfer: Mapping[str, Any]) -> Table:
-    table = _table(f"All probes, fitted on {clean(transfer['trained_on'])}, answering these questions")
+    table = _table(
+        f"All probes, fitted on {clean(transfer['trained_on'])}, answering these questions"
+    )
     _columns(table, "", ("k/n", "%", "95 % interval", "p"))
     rows = {**transfer["by_dimension"], "all questions": transfer}
     for name, part in rows.items():

@@ -127,7 +127,7 @@ def probe_text(
     if count:
         majority = _learned(MAJORITY.name, MAJORITY.about, False, answers, null_seeds)
     given = Given(table.chances, labels, majority)
-    mates = find_mates(table, gold)
+    mates = find_mates(table, gold, labels)
     masks = _masks(table)
     rule_p = {
         name: {rule: _rule_p(table, scores[rule], together, gold, given, mask, seed)
@@ -138,7 +138,7 @@ def probe_text(
         name: {"": 1 / (DRAWS + 1)} | {rule: pair[0] for rule, pair in found.items()}
         for name, found in rule_p.items()
     }
-    design = {name: bool(mates.complete[mask].all()) for name, mask in masks.items()}
+    design = {name: bool(mates.balanced[mask].all()) for name, mask in masks.items()}
     single = [c for c in credits if not c.file]
     whole = [c for c in credits if c.name != COMBINED]
     nothing = dict.fromkeys(masks, False)
@@ -271,16 +271,14 @@ def _learned(
     return Credits(name, kind, about, file, real, np.delete(tested, 1, axis=1))
 
 
-def _partial(
-    answers: Sequence[Answers], whole: StratumResult, given: Given
-) -> dict[str, Share]:
+def _partial(answers: Sequence[Answers], whole: StratumResult, given: Given) -> dict[str, Share]:
     """What each part of the text gives away by itself, and both together."""
     rows = {"no text (commonest label)": whole.majority}
     names = {"question alone": "question"} | {name: name for name in PARTIAL}
     for shown, name in (names | {"both joined": COMBINED}).items():
         if name in answers[0].credit:
             credits = _mean_credit(answers, name)
-            base = np.full(len(credits), whole.majority.base_rate)
+            base = np.full(len(credits), whole.majority.accuracy)
             rows[shown] = share(credits, given.chances, given.clusters, base)
     return rows
 

@@ -88,8 +88,8 @@ def audit(
     from rich.console import Console
 
     from scalevqa_eval import audit as package
-    from scalevqa_eval.audit.reading import read_for_audit
     from scalevqa_eval.audit.output import save
+    from scalevqa_eval.audit.reading import read_for_audit
     from scalevqa_eval.audit.terminal import show
     from scalevqa_eval.cli import audit_models
 

@@ -14,10 +14,11 @@ from planted import plant
 
 from scalevqa_eval.types import LETTERS, Benchmark, Question, View
 
-FINDINGS = (
+_NAMES = (
     "necrosis mitoses fibrosis inflammation keratin glands mucin calcification atypia invasion "
     "lymphocytes papillae hemorrhage edema melanin cysts rosettes spindles pallor granulomas"
-).split()
+)
+FINDINGS = _NAMES.split()
 Rng = np.random.Generator
 
 

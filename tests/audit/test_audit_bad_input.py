@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planting import benchmark, question
 from planted import plant
+from planting import benchmark, question
 
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.clusters import find_clusters

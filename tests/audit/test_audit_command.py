@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 from planted import Leak, plant
+from typer.testing import CliRunner
 
 import scalevqa_eval
 from scalevqa_eval.audit.assemble import audit
@@ -75,7 +75,7 @@ def test_file_to_table_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(data["questions"]) == 120
     assert {"id", "dimension", "leak_score", "leak_sd"} <= set(data["questions"][0])
     rule = next(probe for probe in text["probes"] if probe["name"] == "longest")
-    assert rule["test"] == "exact binomial"
+    assert rule["p_least"] == pytest.approx(1e-4)
     assert rule["accuracy"] == pytest.approx(rule["correct"] / rule["n"], abs=1e-6)
 
 
@@ -166,4 +166,4 @@ def test_python_gives_what_the_command_gives(tmp_path: Path) -> None:
         own = text.by_dimension[name] if name else text
         assert (own.accuracy, *own.ci) == pytest.approx((part["accuracy"], *part["ci"]), abs=1e-6)
         assert 0 < part["p_value"] <= 1
-    assert 0 < data["transfer"]["p_value"] < 1e-6
+    assert data["transfer"]["p_value"] < 0.005

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planting import rewritten
 from planted import LEAKS, plant
+from planting import rewritten
 
 from scalevqa_eval.audit import SelfTestFailed, probes
 from scalevqa_eval.audit.assemble import audit

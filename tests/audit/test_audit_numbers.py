@@ -7,16 +7,16 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import plant
 from planting import question
 from scipy import optimize, stats
-from planted import plant
 
 from scalevqa_eval.audit import logit
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.crossval import credit
 from scalevqa_eval.audit.folds import fold_count, make_folds
-from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.inference import choose, family_test, standardise
+from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.position import PositionBias, position_bias
 from scalevqa_eval.audit.redraws import given_answers, redraw
 from scalevqa_eval.audit.table import make_table

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted import plant
 from small import Scripted, tagged
 from small import benchmark as small_benchmark
 from typer.testing import CliRunner
-from planted import plant
 
 from scalevqa_eval.audit.blind import Known, plan, run_blind
 from scalevqa_eval.audit.models import estimate

@@ -114,8 +114,8 @@ def test_blocks_bring_every_text_probe_to_chance(tmp_path: Path) -> None:
     section = repair("blocks", leaky, tmp_path, external=other)
     assert section["kept"] >= 0.8 * 144
     checks = {check["name"]: check for check in section["checks"]}
-    assert list(checks) == ["medoid", "stack", "stack-with-siblings", "characters", "external",
-                            "told by the question", "told by the topic"]  # fmt: skip
+    assert list(checks) == ["medoid", "combined", "combined-file-with-siblings", "characters",
+                            "external", "told by the question", "told by the topic"]  # fmt: skip
     for check in list(checks.values())[:6]:
         assert abs(check["accuracy"] - 0.25) < 0.03, check
     assert section["status"] in ("repaired", "not shown")  # so many are few

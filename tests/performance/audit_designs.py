@@ -75,7 +75,7 @@ def summarise(rows: list[dict[str, Any]]) -> int:
         bad += leaky > 0.05 * n or clean > 0
         print(f"{name:16} right {right}/{n}  false leaky {leaky}/{n}  false clean {clean}/{n} "
               f"({limits.low:.2f}–{limits.high:.2f})  covered {covered}/{n} at {truth:.3f}  "
-              f"{dict(count)}  whole file {dict(Counter(row['whole_file'] for row in found))}")  # fmt: skip
+              f"{dict(count)}")  # fmt: skip
     return int(bad > 0)
 
 

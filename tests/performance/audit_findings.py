@@ -10,12 +10,16 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from pathlib import Path
 
 from scalevqa_eval.audit.dataset import examine
-from scalevqa_eval.audit.planted import plant
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "audit"))
 
 
 def main() -> None:
+    from planted import plant
+
     sizes = [int(argument) for argument in sys.argv[1:]] or [1_000, 3_300, 10_000, 33_000]
     print(f"{'texts':8s} {'questions':>9s} {'wall s':>7s} {'processor s':>11s} {'peak MiB':>8s}")
     for leak in ("none", "medoid"):

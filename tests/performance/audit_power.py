@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -21,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "audit"))
 
 OPTIONS = {"4": (4,), "mixed": (3, 4, 5, 6), "2": (2,)}
 
 
 def one(job: dict[str, Any]) -> dict[str, Any]:
+    from planted import plant
+
     from scalevqa_eval.audit.assemble import audit
-    from scalevqa_eval.audit.planted import plant
 
     benchmark = plant(
         job["leak"], job["n"], strength=job["strength"], seed=job["seed"],
@@ -35,17 +38,18 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     report = audit(
         benchmark, permutations=job["permutations"], seeds=job["fold_seeds"],
-        seed=job["seed"], workers=1,
+        seed=job["seed"], workers=1, look_at_data=False,
     )  # fmt: skip
     best = report.text_only.best
     return {
         **job,
         "verdict": report.verdict,
+        "whole_file": report.whole_file[0].verdict,
         "p": report.text_only.p_value,
         "position_p": report.position.p_adjusted[""],
         "best": best.name,
         "accuracy": best.accuracy,
-        "upper": report.text_only.upper,
+        "largest": report.text_only.largest_leak,
     }
 
 
@@ -65,7 +69,9 @@ def summarise(rows: list[dict[str, Any]]) -> None:
           "undecided")  # fmt: skip
     for group in sorted(groups, key=str):
         rows_ = groups[group]
-        count = Counter(row["verdict"] for row in rows_)
+        # A sibling cue is there for one who has the whole file, and for no other.
+        key_ = "whole_file" if group[0] == "sibling" else "verdict"
+        count = Counter(row[key_] for row in rows_)
         limits = wilson(count["leaky"], len(rows_))
         leak, n, strength, options, slides = group
         print(
@@ -76,7 +82,7 @@ def summarise(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    from scalevqa_eval.audit.planted import LEAKS
+    from planted import LEAKS
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--leak", action="append", choices=LEAKS)

@@ -146,7 +146,7 @@ def _judge_blocks(
     )  # fmt: skip
     checks += judges.retrained(
         new, groups, clusters,
-        {"combined-file": "a reader of all questions on the same images, with all probes combined,"},
+        {"combined-file": "a reader of all questions on the same images, all probes combined,"},
         seed=seed, suffix="-with-siblings",
     )  # fmt: skip
     credits = judges.characters(new, groups, seed)

@@ -1,0 +1,129 @@
+"""The verdict on designs of benchmarks, each wrong in an earlier version; rates are elsewhere
+(tests/performance/audit_designs.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from designs import DESIGNS, base_rate, counterfactual, grades, repeating, wording
+from planted import plant
+
+from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.clusters import find_clusters
+from scalevqa_eval.audit.report import AuditReport
+from scalevqa_eval.audit.results import p_text
+from scalevqa_eval.statistics import group_accuracy
+from scalevqa_eval.types import Benchmark
+
+
+def quick(made: Benchmark, **options: int) -> AuditReport:
+    return audit(made, permutations=40, seeds=1, look_at_data=False, **options)
+
+
+def kinds(report: AuditReport) -> set[str]:
+    return {finding.kind for finding in report.findings}
+
+
+@pytest.mark.parametrize("labels", [("Yes", "No"), ("none", "few", "moderate", "many")])
+def test_a_prior_that_hangs_on_the_question_is_found(labels: tuple[str, ...]) -> None:
+    report = quick(wording(0, labels, 240, 12))
+    assert report.verdict == "leaky"
+    assert report.text_only.probe("pairs").accuracy > 0.95
+    assert report.text_only.probe("combined").accuracy > 0.95
+    rows = report.partial_inputs
+    assert rows["question alone"].accuracy > 0.95
+    assert rows["options alone"].leak < 0.05
+    assert list(rows) == ["no text (commonest label)", "question alone", "options alone",
+                          "both apart", "both joined"]  # fmt: skip
+
+
+def test_labels_that_hang_together_in_a_slide_are_no_leak() -> None:
+    for seed in range(3):
+        report = quick(grades(seed, slides=12, each=10))
+        assert report.verdict != "leaky"
+        whole = report.text_only
+        assert whole.null_sd is not None
+        assert whole.null_sd > 0.05  # guessing by the question would have 0.04
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_counterfactual_texts_are_no_leak(size: int) -> None:
+    report = quick(counterfactual(0, size, groups=160 // size, slides=10))
+    assert report.verdict == "clean"
+    assert "by design" in report.reasons[0]
+    assert "counterfactual-design" in kinds(report)
+    assert report.text_only.probe("combined").accuracy < 1 / size + 0.03
+    assert report.groups is not None
+    assert report.groups["complete"] == report.groups["groups"] == 160 // size
+    assert report.groups["all_right"]["accuracy"] < 1 / size
+
+
+def test_a_base_rate_is_no_leak_of_the_text_and_no_position_error() -> None:
+    report = quick(base_rate(0, n=400, share=0.7, slides=20))
+    assert report.parts["position"] == "clean"
+    assert report.verdict in ("imbalanced", "undecided")
+    assert report.text_only.majority.accuracy == pytest.approx(0.7, abs=0.06)
+    assert report.text_only.best.share.base_rate == report.text_only.majority.accuracy
+    assert "label-imbalance" in kinds(report)
+    assert not report.cues
+
+
+def test_what_only_the_whole_file_gives_away_is_said_apart() -> None:
+    report = quick(repeating(0, n=240, slides=12))
+    assert report.verdict != "leaky"
+    data = report.to_json()
+    assert data["parts"]["whole_file"] == report.whole_file[0].verdict
+    assert report.whole_file[0].accuracy > report.text_only.accuracy
+
+
+def test_too_few_redraws_leave_it_undecided_and_say_how_many_decide() -> None:
+    report = audit(plant("phrase", 120, strength=0.6), permutations=20, seeds=1)
+    assert report.verdict == "undecided"
+    assert any("39 or more" in reason for reason in report.reasons)
+
+
+def test_clean_says_what_was_not_tested() -> None:
+    data = quick(counterfactual(0, 2, groups=40, slides=10)).to_json()
+    assert data["verdict"] == "clean"
+    assert data["parts"]["knowledge"] == "not tested"
+    assert "knowledge not tested" in data["verdict_text"]
+
+
+def test_two_slides_of_one_patient_are_one_cluster() -> None:
+    made = plant("none", 60, slides=12).questions
+    named = [replace(q, slide=f"TCGA-AB-{1000 + int(str(q.slide)[-4:]) // 2}-01Z-{q.slide}")
+             for q in made]  # fmt: skip
+    found = find_clusters(named)
+    assert (found.count, found.known) == (6, True)
+    fields = [replace(q, extra={"patient": int(str(q.slide)[-4:]) // 3}) for q in made]
+    assert find_clusters(fields).count == 4
+
+
+def test_of_a_large_file_whole_slides_are_drawn() -> None:
+    made = plant("phrase", 400, strength=0.6, slides=20)
+    report = quick(made, most=150)
+    sampled = report.benchmark["sampled"]
+    assert sampled["questions"] == report.text_only.n <= 150
+    assert (sampled["of"], sampled["of_clusters"]) == (400, 20)
+    assert report.verdict == "leaky"
+    assert any("150 of 400" in reason for reason in report.reasons)
+
+
+def test_every_design_has_its_questions() -> None:
+    for design in DESIGNS.values():
+        assert len(design.make(1)) > 100
+        assert design.make(1).questions == design.make(1).questions
+
+
+def test_p_values_say_what_redraws_can_show() -> None:
+    assert p_text(1 / 101, 1 / 101) == "≤ 0.010, the least that 100 redraws can show"
+    assert p_text(0.25, 1 / 101) == "0.250"
+
+
+def test_group_accuracy() -> None:
+    correct, n, interval = group_accuracy([1, 1, 1, 0, 0.5, 1], "aabbcc", "xxxxyy")
+    assert (correct, n) == (1.5, 3)
+    assert 0 <= interval.low < 0.5 < interval.high <= 1
+    with pytest.raises(ValueError, match="groups"):
+        group_accuracy([1], "ab", "x")
