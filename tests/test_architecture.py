@@ -64,6 +64,21 @@ def test_arrows_point_down() -> None:
     assert not wrong, "\n".join(sorted(set(wrong)))
 
 
+def test_rooms_of_data_are_entered_by_their_door() -> None:
+    """What others may use of them stands in their `__init__`."""
+    doors = ("data", "images", "conditions", "prompts")
+    wrong = [
+        f"{file.relative_to(PACKAGE)} imports {module}"
+        for file in PACKAGE.rglob("*.py")
+        for module in _imports(file)
+        if module.count(".") > 1
+        and module.startswith("scalevqa_eval.")
+        and _room(module) in doors
+        and _room(module) != file.relative_to(PACKAGE).parts[0]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_what_is_imported_is_declared() -> None:
     """Every package that we import is named in pyproject.toml, and none only by chance there."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -35,8 +36,16 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _inside(name: str) -> str:
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name or "\0" in name:
+        raise ValueError(f"{name!r} leads out of the card's directory: give it as --data-dir")
+    return name
+
+
 # A dotted path into a row, or several: the first that is there is taken.
 Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+# What a card may read without being asked to lies beside or below it.
+Inside = Annotated[str, AfterValidator(_inside)]
 
 
 class _Strict(BaseModel):
@@ -50,7 +59,7 @@ class Split(_Strict):
     is read. `parts` makes this split the union of others instead.
     """
 
-    files: Paths = ()
+    files: Annotated[tuple[Inside, ...], BeforeValidator(_as_tuple)] = ()
     parts: tuple[str, ...] = ()
     count: int | None = Field(default=None, ge=0)
     dimensions: dict[str, int] = Field(default_factory=dict)
@@ -69,10 +78,10 @@ class Source(_Strict):
     them is known. `generator` names a built-in benchmark that is drawn by code.
     """
 
-    directory: str | None = None
+    directory: Inside | None = None
     hub: str | None = None
     revision: str | None = None
-    images: str = "."
+    images: Inside = "."
     access: str = ""
     generator: Literal["", "demo", "demo-leaky"] = ""
 
@@ -192,7 +201,7 @@ def _bare_card(path: Path, split: str | None) -> Card:
             "name": name.lstrip("._-")[:80] or "questions",
             "title": path.name,
             **dict.fromkeys(("description", "homepage", "license", "citation", "sha256"), ""),
-            "source": Source(directory=str(path.parent.absolute())),
+            "source": Source.model_construct(directory=str(path.parent.absolute())),
             "splits": {key: Split(files=(value,)) for key, value in files.items()},
             "default_split": own,
             "path": None,

@@ -18,19 +18,11 @@ from scalevqa_eval.data.formats import conversation_rows, pathmmu_rows
 from scalevqa_eval.data.parse import Defect, RowError, SplitParser, read_rows, table_rows
 from scalevqa_eval.data.readers import DataFile
 from scalevqa_eval.errors import DataError, MissingExtra, UsageError
+from scalevqa_eval.images import STARTS
 from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.types import Benchmark, Question
 
 _SHOWN = 3
-_MAGIC = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"GIF8", ".gif"),
-    (b"RIFF", ".webp"),
-    (b"II*\0", ".tif"),
-    (b"MM\0*", ".tif"),
-    (b"BM", ".bmp"),
-)
 
 
 @dataclass(frozen=True)
@@ -261,7 +253,7 @@ class EmbeddedImages:
 
     def put(self, data: bytes) -> str:
         """Store bytes once; the path relative to `root`. Raises RowError if they are no image."""
-        suffix = next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), None)
+        suffix = next((suffix for start, suffix in STARTS.items() if data.startswith(start)), None)
         if suffix is None:
             raise RowError("type", "the embedded image is in no known image format")
         digest = hashlib.sha256(data).hexdigest()

@@ -46,7 +46,16 @@ _COLOURS = {
     "RGBa": "RGB with alpha",
 }
 _BITS = {"1": 1, "I": 32, "F": 32}
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"RIFF", b"BM")
+# What files begin with → the suffix that tells.
+STARTS = {
+    b"\xff\xd8\xff": ".jpg",
+    b"\x89PNG\r\n\x1a\n": ".png",
+    b"GIF8": ".gif",
+    b"RIFF": ".webp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"BM": ".bmp",
+}
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _TAIL = 4096
 _ORIENTATION = 0x0112
@@ -102,12 +111,16 @@ def opened(file: BinaryIO) -> Iterator[Image]:
         try:
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                check_pixels(*image.size)
+                width, height = image.size
+                if width < 1 or height < 1:
+                    raise ImageError("not-image", f"the image is {width}×{height} pixels")
+                if width * height > MAX_PIXELS:
+                    raise _too_large(f"{width:,}×{height:,}")
                 yield image
         except (ImageError, OSError) as error:
             if isinstance(error, UnidentifiedImageError):
                 file.seek(0)
-                if file.read(8).startswith(_STARTS):
+                if file.read(8).startswith(tuple(STARTS)):
                     message = "the file begins like an image, and is cut short or broken"
                     raise ImageError("truncated", message) from None
                 raise ImageError("not-image", "the file is in no known image format") from None
@@ -149,14 +162,6 @@ def read_header(file: BinaryIO, size: int) -> Header:
     if name in _ENDS:
         _check_end(file, size, name)
     return header
-
-
-def check_pixels(width: int, height: int) -> None:
-    """Raise ImageError for a picture without content, and for a decompression bomb."""
-    if width < 1 or height < 1:
-        raise ImageError("not-image", f"the image is {width}×{height} pixels")
-    if width * height > MAX_PIXELS:
-        raise _too_large(f"{width:,}×{height:,}")
 
 
 def check_decodes(file: BinaryIO) -> None:

@@ -69,6 +69,11 @@ def test_documentation_names_no_field_that_is_not_there() -> None:
     assert documented <= known
 
 
+def test_the_old_spelling_of_license_is_read(tmp_path: Path) -> None:
+    card = load_card(write(tmp_path, MINIMAL + "licence: MIT\n"))
+    assert card.license == "MIT"
+
+
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean scale-vqa"):
         load_card("scale_vqa")
@@ -102,6 +107,9 @@ def test_missing_file(tmp_path: Path) -> None:
         (MINIMAL + "default_split: val", "default_split"),
         (MINIMAL + "ids: '{split}'", "must contain"),
         (MINIMAL + "fields: {views: {highest: x}}", "fields.views.highest"),
+        (MINIMAL + "source: {images: ../outside}", "source.images: '../outside' leads out"),
+        (MINIMAL + "source: {directory: /etc}", "source.directory: '/etc' leads out"),
+        ("name: m\nsplits: {test: {files: [../secrets.json]}}", "leads out of the card"),
         (MINIMAL + "sha256: abc", "unknown field 'sha256'"),
         (MINIMAL + "1: 2", "field names must be text"),
         ("name: a\x80b", "no YAML card"),

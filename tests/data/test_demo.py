@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import collections
+import functools
 import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from zlib import crc32
 
@@ -23,8 +24,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from scalevqa_eval.data import load_benchmark
-from scalevqa_eval.data.demo import LEAKY_PHRASE, build_demo
+from scalevqa_eval.data import demo, load_benchmark
+from scalevqa_eval.data.demo import LEAKY_PHRASE, build_demo, drawn_directory
 from scalevqa_eval.data.demo.drawing import PIXELS, draw_view
 from scalevqa_eval.data.demo.scene import FINDINGS, NUCLEI, Scene, draw_stain, lay_out
 from scalevqa_eval.errors import DataError
@@ -36,7 +37,7 @@ Flags = NDArray[np.bool_]
 SPLITS = ("train", "val", "test")
 
 
-@cache
+@functools.cache
 def questions(split: str, name: str = "demo") -> tuple[Question, ...]:
     return load_benchmark(name, split).questions
 
@@ -291,3 +292,54 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="demo cannot be written to"):
         build_demo(tmp_path / "file" / "demo")
+
+
+# In the cache: drawn once, whole or not at all, whoever else is at it
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SCALEVQA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_of_two_at_once_one_wins_and_nothing_is_left_over(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_at_work = threading.Barrier(2, timeout=30)
+
+    def draw(directory: Path, seed: int = 0, leaky: bool = False) -> Path:
+        (directory / "test.json").write_text("[", encoding="utf-8")
+        both_at_work.wait()
+        (directory / "test.json").write_text("[]", encoding="utf-8")
+        return directory
+
+    monkeypatch.setattr(demo, "build_demo", draw)
+    found: list[Path] = []
+    threads = [threading.Thread(target=lambda: found.append(drawn_directory("demo"))) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1]
+    assert (found[0] / "test.json").read_text("utf-8") == "[]"
+    assert list(cache.iterdir()) == [found[0]]
+    assert drawn_directory("demo") == found[0]  # the barrier would break if it drew again
+
+
+def test_a_drawing_that_fails_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(directory: Path, seed: int = 0, leaky: bool = False) -> Path:
+        (directory / "half").write_text("x", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demo, "build_demo", draw)
+    with pytest.raises(DataError, match="No space left"):
+        drawn_directory("demo")
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SCALEVQA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="set SCALEVQA_CACHE"):
+        drawn_directory("demo")

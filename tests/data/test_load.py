@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scalevqa_eval.data import Loaded, Location, load_benchmark, read_benchmark
+from scalevqa_eval.data.load import EmbeddedImages
 from scalevqa_eval.data.parse import RowError, read_options, resolve_answer, strip_letters
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.images import ImageStore
@@ -524,3 +525,22 @@ def test_parquet_faults(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match="both embedded images and paths"):
         load_benchmark(parquet(tmp_path / "b.parquet", mixed))
+
+
+def test_embedded_images_are_named_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALEVQA_CACHE", str(tmp_path / "cache"))
+    store = EmbeddedImages()
+    name = store.put(b"\x89PNG\r\n\x1a\n one")
+    assert store.put(b"\x89PNG\r\n\x1a\n one") == name
+    assert store.put(b"\x89PNG\r\n\x1a\n two") != name
+    assert name.endswith(".png")
+    assert (store.root / name).read_bytes() == b"\x89PNG\r\n\x1a\n one"
+    assert len([path for path in store.root.rglob("*") if path.is_file()]) == 2
+    with pytest.raises(RowError, match="no known image format"):
+        store.put(b"#!/bin/sh")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SCALEVQA_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="set SCALEVQA_CACHE"):
+        EmbeddedImages().put(b"\xff\xd8\xff image")
