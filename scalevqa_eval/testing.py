@@ -318,7 +318,7 @@ def main() -> None:
     server.seen = deque(maxlen=16)  # type: ignore[assignment]  # else it keeps every image
     server.start(options.port)
     with suppress(KeyboardInterrupt):
-        print(server.openai_url, flush=True)
+        print(server.openai_url, flush=True)  # noqa: T201 (its own address)
         threading.Event().wait()
 
 

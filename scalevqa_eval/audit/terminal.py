@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Console, Group, RenderableType  # noqa: TID251 (its type)
+from rich.markup import escape  # noqa: TID251
 from rich.table import Table
 
 from scalevqa_eval.audit.report import AuditReport

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scalevqa_eval.errors import UsageError
+from scalevqa_eval.pages.terminal import console, say
 
 if TYPE_CHECKING:
     from scalevqa_eval.audit import AuditReport
@@ -85,8 +86,6 @@ def audit(
     if repair not in (None, "prune", "blocks"):
         raise UsageError(f"--repair is prune or blocks, not {repair!r}")
 
-    from rich.console import Console
-
     from scalevqa_eval import audit as package
     from scalevqa_eval.audit.output import save
     from scalevqa_eval.audit.reading import read_for_audit
@@ -117,9 +116,9 @@ def audit(
     if repair is not None:
         report = _repaired(repair, report, benchmark, split, data_dir, other, directory)
     written = save(report, directory, loaded.questions)
-    show(Console(highlight=False, width=None), report)
+    show(console(), report)
     audit_models.show_sections(report)
-    typer.echo(str(written))
+    say(written)
     finish(report, fail_on)
 
 
@@ -174,7 +173,7 @@ def finish(report: AuditReport, fail_on: str | None) -> None:
     """Exit 1 if the verdict is what `fail_on` names, or worse."""
     failing = {"leaky": ("leaky",), "undecided": ("leaky", "undecided"), None: ()}[fail_on]
     if report.verdict in failing:
-        typer.echo(f"The verdict is {report.verdict} (--fail-on {fail_on}).", err=True)
+        say(f"The verdict is {report.verdict} (--fail-on {fail_on}).", err=True)
         raise typer.Exit(1)
 
 
@@ -183,18 +182,16 @@ def ticking() -> Iterator[Callable[[str], None]]:
     """Show what is being done: a spinner with the time on a terminal, plain lines elsewhere."""
     import time
 
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
+    terminal = console(err=True)
     started = time.monotonic()
-    if not console.is_terminal:
-        yield lambda text: console.print(
-            f"{time.monotonic() - started:6.1f} s  {text}", markup=False, soft_wrap=True
+    if not terminal.is_terminal:
+        yield lambda text: terminal.print(
+            f"{time.monotonic() - started:6.1f} s  {text}", soft_wrap=True
         )
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=terminal, transient=True) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda text: bar.update(task, description=text)

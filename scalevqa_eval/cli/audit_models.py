@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from scalevqa_eval.errors import UsageError
+from scalevqa_eval.pages import one_line
+from scalevqa_eval.pages.terminal import say
 
 if TYPE_CHECKING:
     from scalevqa_eval.audit import AuditReport
@@ -55,7 +57,7 @@ class Models:
             asked, _ = visual.plan(target, self.seed)
             estimates.append(estimate(name, target, asked, self.seed))
         for one in estimates:
-            typer.echo(str(one), err=True)
+            say(one, err=True)
         costs = sum(one.dollars or 0.0 for one in estimates)
         if ask and costs > 0 and sys.stdin.isatty() and sys.stderr.isatty():
             typer.confirm(f"Spend about ${costs:.2f}?", abort=True, err=True)
@@ -147,7 +149,7 @@ def show_sections(report: AuditReport) -> None:
         lines += [f"- {line}" for line in repair["lines"]]
         lines += [f"- {check['name']}: {_share(check)}" for check in repair["checks"]]
     for line in lines:
-        typer.echo("".join(c if c.isprintable() else " " for c in line))
+        say(one_line(line))
 
 
 def _share(row: dict[str, Any]) -> str:

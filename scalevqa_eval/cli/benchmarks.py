@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scalevqa_eval.pages import one_line
+from scalevqa_eval.pages.terminal import console
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 (its type)
     from rich.text import Text
 
     from scalevqa_eval.data import Card, CheckReport
@@ -41,7 +44,7 @@ def list_() -> None:
             for split, spec in card.splits.items()
         )
         table.add_row(name, splits, _where(card))
-    _console().print(table, markup=False)
+    _console().print(table)
 
 
 def _where(card: Card) -> str:
@@ -78,8 +81,8 @@ def show(name: Name) -> None:
     for key, value in rows.items():
         if value:
             table.add_row(key, _text(" ".join(value.split())))
-    console = _console()
-    console.print(table)
+    terminal = _console()
+    terminal.print(table)
     splits = Table("split", "questions", "by dimension", "file", box=None, pad_edge=False)
     for split, spec in card.splits.items():
         by = ", ".join(f"{dimension} {count:,}" for dimension, count in spec.dimensions.items())
@@ -87,8 +90,8 @@ def show(name: Name) -> None:
         splits.add_row(
             _text(split), count, _text(by), _text(" + ".join(spec.parts) or spec.files[0])
         )
-    console.print()
-    console.print(splits)
+    terminal.print()
+    terminal.print(splits)
 
 
 def check(
@@ -130,12 +133,12 @@ def _print_report(report: CheckReport) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = _console()
+    terminal = _console()
     for loaded in report.splits:
         benchmark = loaded.benchmark
         slides = len({question.slide for question in benchmark.questions} - {None})
         images = {view.image for question in benchmark.questions for view in question.views}
-        console.print(
+        terminal.print(
             _text(
                 f"{benchmark.name} {benchmark.split}: {len(benchmark):,} questions, {slides:,} "
                 f"slides, {len(images):,} images ({benchmark.revision})"
@@ -143,9 +146,9 @@ def _print_report(report: CheckReport) -> None:
             soft_wrap=True,
         )
     if any(part.missing for part in report.images):
-        _print_images(console, report)
+        _print_images(terminal, report)
     if not report.findings:
-        console.print("Nothing is wrong.")
+        terminal.print("Nothing is wrong.")
         return
     table = Table("", "what", "split", box=None, pad_edge=False)
     table.add_column("n", justify="right")
@@ -159,16 +162,16 @@ def _print_report(report: CheckReport) -> None:
             details.append(f"\nand {len(finding.examples) - _SHOWN:,} more")
         severity = Text(finding.severity, style=_STYLES[finding.severity])
         table.add_row(severity, finding.kind, _text(finding.split), f"{finding.count:,}", details)
-    console.print()
-    console.print(table)
+    terminal.print()
+    terminal.print(table)
     counts = [
         f"{sum(finding.severity == severity for finding in report.findings)} {severity}(s)"
         for severity in _STYLES
     ]
-    console.print("\n" + ", ".join(counts))
+    terminal.print("\n" + ", ".join(counts))
 
 
-def _print_images(console: Console, report: CheckReport) -> None:
+def _print_images(terminal: Console, report: CheckReport) -> None:
     from rich.table import Table
 
     table = Table("dimension", box=None, pad_edge=False)
@@ -178,31 +181,28 @@ def _print_images(console: Console, report: CheckReport) -> None:
         there = part.images - len(part.missing)
         numbers = (part.questions, part.images, there, len(part.missing))
         table.add_row(_text(part.dimension), *(f"{number:,}" for number in numbers))
-    console.print()
-    console.print(table)
+    terminal.print()
+    terminal.print(table)
     for part in report.images:
         if part.missing and part.source:
             few = ", ".join(part.missing[:_SHOWN])
             more = len(part.missing) - _SHOWN
             rest = f" and {more:,} more" if more > 0 else ""
-            console.print(
+            terminal.print(
                 _text(f"{part.dimension}: missing {few}{rest}. To be had {part.source}.", 1000)
             )
 
 
 def _console() -> Console:
     """At most 80 columns wide, so that tables read the same in files and terminals."""
-    from rich.console import Console
-
-    console = Console(highlight=False, emoji=False, markup=False)
-    if not console.is_terminal or console.width > 100:
-        console.width = 80
-    return console
+    terminal = console()
+    if not terminal.is_terminal or terminal.width > 100:
+        terminal.width = 80
+    return terminal
 
 
 def _text(value: str, longest: int = _LONGEST) -> Text:
-    """Text of a data file for the terminal: no markup, no control characters, not too long."""
+    """Text of a data file for the terminal: on one line, not too long."""
     from rich.text import Text
 
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:longest])
-    return Text(shown + ("…" if len(value) > longest else ""))
+    return Text(one_line(value[:longest]) + ("…" if len(value) > longest else ""))

@@ -11,6 +11,7 @@ from typer import Option
 
 from scalevqa_eval.cli.options import command
 from scalevqa_eval.errors import UsageError
+from scalevqa_eval.pages.terminal import console, say
 
 if TYPE_CHECKING:
     from scalevqa_eval.models import Model
@@ -143,7 +144,7 @@ def run(options: RunOptions) -> None:
                 train,
             )  # fmt: skip
     except KeyboardInterrupt:
-        typer.echo("Stopped. All answers so far are kept: the same command continues.", err=True)
+        say("Stopped. All answers so far are kept: the same command continues.", err=True)
         raise typer.Exit(130) from None
     finally:
         run_blocking(model.aclose())
@@ -152,20 +153,18 @@ def run(options: RunOptions) -> None:
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print the tables and where the runs lie; exit 1 if a question has no answer."""
-    from rich.console import Console
-
     from scalevqa_eval.cli.run_table import summary_table
 
-    console = Console(highlight=False)
+    terminal = console()
     for one in evaluation.runs.values():
-        console.print(summary_table(one.summary))
-        typer.echo(f"{one.path}")
+        terminal.print(summary_table(one.summary))
+        say(f"{one.path}")
     if evaluation.complete:
         return
     summaries = [one.summary for one in evaluation.runs.values()]
     asked = sum(summary["questions"] for summary in summaries)
     missing = sum(summary["unanswered"] for summary in summaries)
-    typer.echo(
+    say(
         f"INCOMPLETE: {missing} of {asked} questions have no answer. "
         f"{evaluation.stopped or evaluation.last_error}\nThe same command asks them again.",
         err=True,

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+
+from scalevqa_eval.pages import one_line, percent, span
 
 _NOTABLE = ("unparsed", "truncated", "refused")
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
-    """The per-dimension table: k/n, percent and 95 % interval in each row, then what went wrong.
-
-    Names come from files and are escaped.
-    """
+    """The per-dimension table: k/n, percent and 95 % interval in each row, then what went wrong."""
     place = " ".join(filter(None, (summary["benchmark"], summary["split"])))
     title = f"{summary['model']} on {place}, {summary['condition']}"
     table = Table(
-        title=shown(title),
-        caption=escape(_caption(summary)),
+        title=one_line(title),
+        caption=_caption(summary),
         title_justify="left",
         caption_justify="left",
         title_style="bold",
@@ -34,7 +32,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     table.add_column("%", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)
     for name, row in summary["by_dimension"].items():
-        table.add_row(shown(name), _fraction(row), percent(row["accuracy"]), span(row["ci"]))
+        table.add_row(one_line(name), _fraction(row), percent(row["accuracy"]), span(row["ci"]))
     table.add_section()
     micro, macro = summary["micro"], summary["macro"]
     table.add_row(
@@ -50,7 +48,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for name, measure in summary.get("measures", {}).items():
         total = f"{measure['sum']:.1f}/{measure['n']}"
         table.add_row(
-            shown(f"measure: {name}"), total, percent(measure["mean"]), span(measure["ci"])
+            one_line(f"measure: {name}"), total, percent(measure["mean"]), span(measure["ci"])
         )
     return table
 
@@ -117,18 +115,3 @@ def _spent(summary: Mapping[str, Any]) -> str:
 
 def _fraction(row: Mapping[str, Any]) -> str:
     return f"{row['correct']}/{row['n']}"
-
-
-def shown(text: str) -> str:
-    """A text from a file as Rich shall print it: no markup, no control characters."""
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage with one decimal, or a dash."""
-    return "–" if share is None else f"{100 * share:.1f}"
-
-
-def span(ends: list[float] | None) -> str:
-    """An interval in percent: `[53.7, 59.8]`."""
-    return "–" if ends is None else f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"

@@ -14,7 +14,7 @@ from scalevqa_eval.pages import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console, ConsoleOptions
+    from rich.console import Console, ConsoleOptions  # noqa: TID251
     from rich.segment import Segment
     from rich.text import Text
 
@@ -26,7 +26,7 @@ def say(text: object = "", *, err: bool = False) -> None:
 
 def console(*, err: bool = False) -> Console:
     """A Rich console for tables and progress, whose texts pass the same gate."""
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 (the gate itself)
 
     class Gate(Console):
         def render_str(self, text: str, **options: Any) -> Text:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from scalevqa_eval.pages import one_line
+
 _BAR_SECONDS, _LINE_SECONDS = 0.1, 10.0
 
 
@@ -57,17 +59,17 @@ def _python_warning(message: str) -> None:
 @contextmanager
 def shown(title: str) -> Iterator[Reporter]:
     """Show an evaluation on stderr (or in a notebook) while the block runs."""
-    from rich.console import Console
+    from scalevqa_eval.pages.terminal import console
 
-    console = Console(stderr=True, highlight=False)
+    terminal = console(err=True)
 
     def say(text: str) -> None:
-        console.print(_plain(text), markup=False, soft_wrap=True)
+        terminal.print(one_line(text), soft_wrap=True)
 
     def warn(message: str) -> None:
         say(f"Warning: {message}")
 
-    if not (console.is_terminal or console.is_jupyter):
+    if not (terminal.is_terminal or terminal.is_jupyter):
         say(f"{title}: preparing")
         yield Reporter(_sparingly(lambda now: say(f"{title}: {_line(now)}"), _LINE_SECONDS), warn)
         return
@@ -80,10 +82,10 @@ def shown(title: str) -> Iterator[Reporter]:
         TextColumn("{task.completed}/{task.total}"),
         TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(compact=True),
-        console=console,
+        console=terminal,
         transient=True,
     ) as bar:
-        task = bar.add_task(_plain(title), total=None, note="preparing")
+        task = bar.add_task(one_line(title), total=None, note="preparing")
 
         def update(now: Progress) -> None:
             bar.update(task, completed=now.done, total=now.total, note=_note(now))
@@ -120,10 +122,5 @@ def _note(now: Progress) -> str:
     if now.cost:
         parts.append(f"${now.cost:.2f}")
     if now.retrying:
-        parts.append(f"retrying: {_plain(now.retrying)[:80]}")
+        parts.append(f"retrying: {one_line(now.retrying)[:80]}")
     return ", ".join(parts)
-
-
-def _plain(text: str) -> str:
-    """Names and messages come from files and servers: no control characters."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from scalevqa_eval.cli.run_table import summary_table
+from scalevqa_eval.pages.terminal import console
 from scalevqa_eval.scoring.score import comparable, open_answer, open_measures, score_reply
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Outcome, Question, Record, Reply
@@ -252,6 +252,7 @@ def test_table_fits_80_columns_and_prints_markup_as_text() -> None:
 
 
 def printed(summary: dict[str, Any]) -> str:
-    stream = io.StringIO()
-    Console(file=stream, width=80, highlight=False).print(summary_table(summary))
-    return stream.getvalue()
+    terminal = console()
+    terminal.file, terminal.width = io.StringIO(), 80
+    terminal.print(summary_table(summary))
+    return terminal.file.getvalue()
