@@ -38,9 +38,11 @@ class BadRow:
     message: str
 
 
-def read_yaml(raw: bytes | str, place: str, what: str = "file") -> Any:
-    """The value of a YAML text. Aliases and merge keys (which a few bytes can make endless) and
-    keys that stand twice are refused. Raises DataError: `place` is no YAML `what`.
+def read_yaml(
+    raw: bytes | str, place: str, what: str = "file", *, longest: int = MAX_YAML_BYTES
+) -> Any:
+    """The value of a YAML text of at most `longest` bytes. Aliases and merge keys (which a few bytes
+    can make endless) and keys that stand twice are refused. Raises DataError: `place` is no YAML `what`.
     """
     import yaml
 
@@ -59,7 +61,7 @@ def read_yaml(raw: bytes | str, place: str, what: str = "file") -> Any:
                 raise yaml.YAMLError(f"the key {counts.most_common(1)[0][0]!r} stands twice")
             return mapping
 
-    if len(raw) > MAX_YAML_BYTES:
+    if len(raw) > longest:
         raise DataError(f"{place} is no {what}: {len(raw):,} bytes")
     try:
         text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from scalevqa_eval.data import read_yaml
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.pages import is_unseen
 
@@ -106,7 +114,7 @@ class Entry(_Strict):
     prompt: Text = ""
     harness: Text = ""
     source: Source
-    date: Annotated[str, _text(r"^\d{4}-\d{2}(-\d{2})?$")]
+    date: Annotated[str, BeforeValidator(str), _text(r"^\d{4}-\d{2}(-\d{2})?$")]
     results: dict[str, Count] = Field(default_factory=dict)
     printed: dict[str, Annotated[str, _text(r"^\d{1,3}\.\d{1,3}$")]] = Field(default_factory=dict)
     slips: dict[str, Text] = Field(default_factory=dict)
@@ -286,32 +294,6 @@ class Board(_Strict):
         return ""
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML: a key given twice, merges and anchors (which can blow a file up) are errors."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("anchors and aliases are not used in a leaderboard")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen or key_node.tag == "tag:yaml.org,2002:merge":
-                line = node.start_mark.line + 1
-                raise yaml.YAMLError(f"{key!r} stands twice in the mapping at line {line}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# A date is text here, as it stands in the file.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def load_boards(directory: Path) -> list[Board]:
     """All boards of a directory, sorted by name. Raises DataError if there is none."""
     paths = sorted(directory.glob("*.yaml"))
@@ -323,22 +305,17 @@ def load_boards(directory: Path) -> list[Board]:
 def load_board(path: Path) -> Board:
     """Read and check one board. Raises DataError, in one line, for anything wrong in it."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError(f"{path} is too large for a leaderboard ({_MAX_BYTES:,} bytes)")
-        return parse_board(path.read_text("utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
+        return parse_board(path.read_bytes(), path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def parse_board(text: str, path: Path) -> Board:
+def parse_board(text: bytes | str, path: Path) -> Board:
     """A board from its YAML; `path` names it in errors, and its file name is the benchmark's.
 
     Raises DataError, in one line, for anything wrong in it.
     """
-    try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
+    data = read_yaml(text, str(path), "leaderboard", longest=_MAX_BYTES)
     if not isinstance(data, dict):
         raise DataError(f"{path} is no leaderboard: it begins with `benchmark:`")
     for value in _texts(data):
