@@ -41,8 +41,10 @@ class BadRow:
 def read_yaml(
     raw: bytes | str, place: str, what: str = "file", *, longest: int = MAX_YAML_BYTES
 ) -> Any:
-    """The value of a YAML text of at most `longest` bytes. Aliases and merge keys (which a few bytes
-    can make endless) and keys that stand twice are refused. Raises DataError: `place` is no YAML `what`.
+    """The value of a YAML text of at most `longest` bytes.
+
+    Aliases and merge keys (which a few bytes can make endless) and keys that stand twice are
+    refused. Raises DataError: `place` is no YAML `what`.
     """
     import yaml
 
