@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from scalevqa_eval.run import store, writing
 from scalevqa_eval.run.store import QuestionKey, Run
 from scalevqa_eval.scoring.score import score_reply
 from scalevqa_eval.scoring.summary import summarise
-from scalevqa_eval.types import Benchmark, Prompt, Question, Record, Reply, Sampling
+from scalevqa_eval.types import (
+    Benchmark,
+    ImagePart,
+    Prompt,
+    Question,
+    Record,
+    Reply,
+    Sampling,
+    View,
+)
 
 
 @dataclass(slots=True)
@@ -37,10 +47,11 @@ class Plan:
     asked: int = 0
     sent: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def prompt(self, question: Question) -> Prompt:
-        prompt = build_prompt(question, self.style, self.sampling, self.images.part)
-        for part in prompt.images:
-            self.sent[part.source] = part.sha256, part.change
+    def prompt(self, question: Question, part: Callable[[View], ImagePart] | None = None) -> Prompt:
+        """What is sent of a question; `part` is where its images come from, if not the store."""
+        prompt = build_prompt(question, self.style, self.sampling, part or self.images.part)
+        for image in prompt.images:
+            self.sent[image.source] = image.sha256, image.change
         return prompt
 
     def take_over(self) -> str:
@@ -51,6 +62,7 @@ class Plan:
         """
         changes: dict[int, bytes] = {}
         aside: list[bytes] = []
+        part = cache(self.images.part)  # looks at each file once
         score_again = self._scorer() != self.manifest["scorer"]
         for line in store.read_records(self.directory):
             record = line.record
@@ -64,7 +76,7 @@ class Plan:
             if (
                 question is None
                 or question.id in self.answered
-                or self.prompt(question).digest() != record.prompt
+                or self.prompt(question, part).digest() != record.prompt
             ):
                 changes[line.number] = b""
                 aside.append(line.data)
