@@ -48,6 +48,9 @@ class RunOptions:
     train_file: Annotated[
         Path | None, Option(help="Question file that learned baselines fit on.")
     ] = None
+    reader: Annotated[
+        str | None, Option(help="engine/model that reads replies without a clear letter.")
+    ] = None
     output: Annotated[Path, Option(help="Directory for runs.")] = Path("runs")
     prompt: Annotated[
         str | None, Option(help="scalereasoner, direct, cot, open, or a text file.")
@@ -128,6 +131,7 @@ def register(app: typer.Typer) -> None:
 
 def run(options: RunOptions) -> None:
     from scalevqa_eval.data import load_benchmark
+    from scalevqa_eval.models import load_model
     from scalevqa_eval.run.evaluate import run_evaluation, without_images
     from scalevqa_eval.run.event_loop import run_blocking
     from scalevqa_eval.run.progress import shown
@@ -135,19 +139,22 @@ def run(options: RunOptions) -> None:
     benchmark = options.load_benchmark()
     train = load_benchmark(options.train_file) if options.train_file else None
     model = options.load_model()
+    reader = load_model(options.reader) if options.reader else None
     try:
         with shown(f"{model.name} on {benchmark.name} {benchmark.split}") as reporter:
             if lacking := without_images(benchmark):
                 reporter.warn(lacking)
             evaluation = run_evaluation(
                 model, benchmark, options.condition or ("full",), options.settings(), reporter,
-                train,
+                train, reader,
             )  # fmt: skip
     except KeyboardInterrupt:
         say("Stopped. All answers so far are kept: the same command continues.", err=True)
         raise typer.Exit(130) from None
     finally:
         run_blocking(model.aclose())
+        if reader:
+            run_blocking(reader.aclose())
     print_evaluation(evaluation)
 
 

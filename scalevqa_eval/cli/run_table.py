@@ -75,6 +75,11 @@ def _caption(summary: Mapping[str, Any]) -> str:
     form = summary.get("format_adherence")
     if form and form["followed"] < form["n"]:
         lines.append(f"Form of reply as asked for: {form['followed']}/{form['n']}.")
+    if read := summary.get("reader"):
+        lines.append(
+            f"Read by {shown(read['model'])}: {read['letters']}/{read['asked']} replies without a "
+            f"clear letter, {read['correct']} of them right."
+        )
     if bias := _letters(summary.get("position_bias", {})):
         lines.append(bias)
     if summary["not_applicable"]:

@@ -25,8 +25,10 @@ from scalevqa_eval.run.execution import Execution, Settings
 from scalevqa_eval.run.manifest import build_manifest, run_directory
 from scalevqa_eval.run.plan import Plan
 from scalevqa_eval.run.progress import Progress, Reporter, shown
+from scalevqa_eval.run.reading import ReplyReader
 from scalevqa_eval.run.retry import RetryPolicy
 from scalevqa_eval.run.store import Evaluation
+from scalevqa_eval.scoring.reader import described
 from scalevqa_eval.types import Benchmark, Question, Sampling
 
 _SHOWN = 5
@@ -45,6 +47,7 @@ def evaluate(
     retry: RetryPolicy | None = None,
     cache: bool = True,
     train: Benchmark | None = None,
+    reader: Model | str | None = None,
     progress: bool | Callable[[Progress], None] = True,
     warn: Callable[[str], None] | None = None,
 ) -> Evaluation:
@@ -54,8 +57,10 @@ def evaluate(
     loop (in a notebook the work happens in a thread). `model` is a model or its name; `prompt`
     a prompt style or a file, by default the benchmark's. `seed` is for conditions, and for
     replies if `sampling` is not given. `train` is what learned baselines fit on, by default the
-    benchmark's train split. `progress` shows a bar on a terminal or in a notebook, and a line
-    every ten seconds elsewhere; a function is told instead. `warn` gets warnings as texts.
+    benchmark's train split. `reader` is a model that reads the letter of replies in which the
+    ladder finds none (docs/scoring.md). `progress` shows a bar on a terminal or in a notebook,
+    and a line every ten seconds elsewhere; a function is told instead. `warn` gets warnings as
+    texts.
 
     Raises UsageError or DataError before the first request if the model cannot take what the
     benchmark needs or an image is unusable. Questions without a reply end as `error` records:
@@ -70,6 +75,9 @@ def evaluate(
         if isinstance(model, str):
             model = load_model(model)
             stack.callback(_close, model)  # who opened it closes it
+        if isinstance(reader, str):
+            reader = load_model(reader)
+            stack.callback(_close, reader)
         if progress is True:
             title = f"{model.name} on {benchmark.name} {benchmark.split}"
             reporter = stack.enter_context(shown(title))
@@ -77,7 +85,7 @@ def evaluate(
             reporter = Reporter(update=progress)
         if warn is not None:
             reporter = Reporter(reporter.update, warn)
-        return run_evaluation(model, benchmark, conditions, settings, reporter, train)
+        return run_evaluation(model, benchmark, conditions, settings, reporter, train, reader)
 
 
 def run_evaluation(
@@ -87,6 +95,7 @@ def run_evaluation(
     settings: Settings,
     reporter: Reporter,
     train: Benchmark | None = None,
+    reader: Model | None = None,
 ) -> Evaluation:
     """As `evaluate`, with its settings as one object."""
     conditions = (conditions,) if isinstance(conditions, str) else tuple(conditions)
@@ -105,6 +114,7 @@ def run_evaluation(
             manifest = build_manifest(
                 benchmark=benchmark, shown=asked, condition=name, model=model, style=style,
                 sampling=settings.sampling, seed=settings.seed, train=train,
+                reader=described(reader.name, dict(reader.identity)) if reader else None,
             )  # fmt: skip
             by_id = {question.id: question for question in asked}
             directory = run_directory(settings.output, manifest)
@@ -116,11 +126,17 @@ def run_evaluation(
         rates_of(model.name)  # a price file that cannot be read is found before it is needed
         for plan in plans:
             stack.enter_context(writing.locked(plan.directory))
-        use_cache = settings.cache and model.capabilities.cacheable
-        path = cache_directory() / "replies.sqlite" if use_cache else None
-        replies = ReplyCache(path, model, reporter.warn)
+        path = cache_directory() / "replies.sqlite" if settings.cache else None
+        replies = ReplyCache(path if model.capabilities.cacheable else None, model, reporter.warn)
         stack.callback(replies.close)
-        execution = Execution(model, benchmark, plans, settings, replies, reporter)
+        reading = None
+        if reader is not None:
+            read = ReplyCache(
+                path if reader.capabilities.cacheable else None, reader, reporter.warn
+            )
+            stack.callback(read.close)
+            reading = ReplyReader(reader, read, settings.retry, settings.seed)
+        execution = Execution(model, benchmark, plans, settings, replies, reporter, reading)
         try:
             run_blocking(execution.run())
         except (KeyboardInterrupt, ScaleVQAError):

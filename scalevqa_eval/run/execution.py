@@ -17,6 +17,7 @@ from scalevqa_eval.models.prices import cost
 from scalevqa_eval.run.cache import ReplyCache
 from scalevqa_eval.run.plan import Plan, open_questions, record_of
 from scalevqa_eval.run.progress import Progress, Reporter
+from scalevqa_eval.run.reading import ReplyReader
 from scalevqa_eval.run.retry import RetryPolicy, Throttle, ask
 from scalevqa_eval.run.store import Evaluation
 from scalevqa_eval.run.writing import RecordWriter
@@ -53,7 +54,9 @@ class Execution:
         settings: Settings,
         replies: ReplyCache,
         reporter: Reporter,
+        reader: ReplyReader | None = None,
     ) -> None:
+        self.reader = reader
         self.model, self.benchmark, self.plans = model, benchmark, plans
         self.settings, self.replies, self.reporter = settings, replies, reporter
         self.started = time.monotonic()
@@ -103,15 +106,23 @@ class Execution:
         prompt = plan.prompt(question)
         digest = prompt.digest()
 
-        def keep(reply: Reply, attempts: int) -> None:
-            record = record_of(plan.condition, question, prompt, digest, reply, attempts)
+        async def keep(reply: Reply, attempts: int) -> None:
+            record, error = (
+                record_of(plan.condition, question, prompt, digest, reply, attempts),
+                None,
+            )
+            if self.reader and not question.is_open:
+                record, error = await self.reader.read(question, record)
             self.writers[plan.condition].append(record)
+            if error is not None:
+                self.failed(plan, question, error, drawn)
+                return
             plan.answered.add(question.id)
             self.progress.answered += 1
 
         known = self.replies.get(digest)
         if known is not None:
-            keep(known, attempts=0)
+            await keep(known, attempts=0)
             self.progress.from_cache += 1
             self.report()
             await asyncio.sleep(0)  # let Ctrl-C in
@@ -120,9 +131,9 @@ class Execution:
             self.model, prompt, self.settings.retry, self.throttle, self.draw, self.retrying
         )
         if asked.reply is not None:
-            keep(asked.reply, asked.attempts)
             self.replies.put(digest, asked.reply)
             self.replied(asked.reply)
+            await keep(asked.reply, asked.attempts)
         elif asked.error is not None:
             images = tuple(part.sha256 for part in prompt.images)
             self.writers[plan.condition].append(

@@ -143,7 +143,9 @@ _SETTINGS = (
 
 def manifest_id(manifest: Mapping[str, Any]) -> str:
     """The hash of all settings that change the answers."""
-    return digest({name: manifest[name] for name in _SETTINGS})
+    settings = {name: manifest[name] for name in _SETTINGS}
+    # Runs without a reader keep the ids that they had before there were readers.
+    return digest(settings | {"reader": manifest["reader"]} if "reader" in manifest else settings)
 
 
 def build_manifest(
@@ -156,9 +158,10 @@ def build_manifest(
     sampling: Sampling,
     seed: int,
     train: Benchmark | None,
+    reader: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest of a run that begins now."""
-    settings = {
+    settings: dict[str, Any] = {
         "benchmark": {
             "name": benchmark.name,
             "revision": benchmark.revision,
@@ -176,6 +179,8 @@ def build_manifest(
         if train is None
         else {"split": train.split, "questions": questions_digest(train.questions)},
     }
+    if reader is not None:
+        settings["reader"] = dict(reader)
     return {
         "format": FORMAT,
         "id": manifest_id(settings),

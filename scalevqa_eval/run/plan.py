@@ -13,6 +13,7 @@ from scalevqa_eval.images import ImageStore
 from scalevqa_eval.prompts import PromptStyle, build_prompt
 from scalevqa_eval.run import store, writing
 from scalevqa_eval.run.store import QuestionKey, Run
+from scalevqa_eval.scoring.reader import READ, is_open
 from scalevqa_eval.scoring.score import score_reply
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import (
@@ -81,8 +82,12 @@ class Plan:
                 changes[line.number] = b""
                 aside.append(line.data)
                 continue
+            scored = _scored_again(question, record) if score_again else record
+            if "reader" in self.manifest and is_open(scored, scored.text):
+                changes[line.number] = b""  # asked again, from the cache, for the reader to see
+                continue
             self.answered.add(question.id)
-            if score_again and (scored := _scored_again(question, record)) != record:
+            if scored != record:
                 changes[line.number] = writing.record_line(scored)
         if aside:
             writing.set_aside(self.directory, aside)
@@ -179,6 +184,8 @@ def _scored_again(question: Question, record: Record) -> Record:
     """The record as today's code scores it."""
     reply = Reply(text=record.text, finish=record.finish, logprobs=record.logprobs)  # type: ignore[arg-type]
     scored = score_reply(question, reply)
+    if record.method in READ and is_open(scored, record.text):
+        return record  # what a reader said stands as long as the ladder leaves the reply open
     return replace(
         record,
         outcome=scored.outcome,

@@ -47,16 +47,16 @@ def score_reply(question: Question, reply: Reply) -> Scored:
         letter = reply.text.strip().upper()
         if letter not in question.options:
             return Scored(Outcome.UNPARSED, method="logprobs")
-        return Scored(_verdict(letter == question.answer), letter, "logprobs")
+        return Scored(verdict(letter == question.answer), letter, "logprobs")
     found = extract_answer(reply.text, question.options)
     if reply.finish == "length" and not (found.letter and found.method in _COMPLETE_WHEN_CUT):
         return Scored(Outcome.TRUNCATED, method="length")
     if found.letter is None:
         return Scored(_NO_LETTER.get(found.method, Outcome.UNPARSED), method=found.method)
-    return Scored(_verdict(found.letter == question.answer), found.letter, found.method)
+    return Scored(verdict(found.letter == question.answer), found.letter, found.method)
 
 
-def _verdict(right: bool) -> Outcome:
+def verdict(right: bool) -> Outcome:
     return Outcome.CORRECT if right else Outcome.WRONG
 
 
@@ -73,7 +73,7 @@ def _score_open(question: Question, reply: Reply) -> Scored:
         return Scored(outcome, None, "truncated-think" if unclosed else "empty", nothing)
     measures = open_measures(answer, question.answer)
     method = "answer-tag" if tagged else "text"
-    return Scored(_verdict(measures["normalised"] == 1.0), None, method, measures)
+    return Scored(verdict(measures["normalised"] == 1.0), None, method, measures)
 
 
 def open_answer(text: str) -> tuple[str, bool]:

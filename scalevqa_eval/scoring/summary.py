@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.scoring.extract import format_followed
+from scalevqa_eval.scoring.reader import READ
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
 from scalevqa_eval.types import LETTERS, Outcome, Record, Usage
 
@@ -43,6 +44,7 @@ class _Row:
 
     outcome: Outcome
     letter: str | None
+    read: bool
     usage: tuple[int | None, int | None, int | None]
     latency: float
     cached: bool
@@ -59,6 +61,7 @@ class _Row:
         return cls(
             record.outcome,
             record.letter,
+            record.method in READ,
             (count("prompt_tokens"), count("cached_tokens"), count("completion_tokens")),
             record.latency,
             record.cached,
@@ -107,7 +110,7 @@ def summarise(
         for name in order
         if any(question.dimension == name for question in questions)
     }
-    return {
+    summary = {
         "format": FORMAT,
         "complete": len(kept) == len(questions),
         "benchmark": benchmark.get("name", ""),
@@ -148,6 +151,15 @@ def summarise(
         "latency": _latency(kept),
         "seconds": None if seconds is None else round(seconds, 3),
     }
+    if "reader" in manifest:  # its letters count like all others, and are told apart
+        read = [row for row in kept if row.read]
+        summary["reader"] = {
+            "model": manifest["reader"]["name"],
+            "asked": len(read),
+            "letters": sum(row.letter is not None for row in read),
+            "correct": sum(row.score for row in read),
+        }
+    return summary
 
 
 def counted(scores: Sequence[int], slides: Sequence[str | None]) -> dict[str, Any]:
