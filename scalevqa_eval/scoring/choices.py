@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from scalevqa_eval.scoring.reply_text import plain_characters, prose
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The chosen letter and how it was found; without a letter `method` says why there is none.
+
+    With a letter: `answer-tag`, `json`, `boxed`, `statement`, `letter`, `option-text`.
+    Without: `answer-tag-unreadable`, `ambiguous`, `no-answer` (what it says of an answer is a
+    negation or a condition), `no-such-option`, `truncated-think`, `error-text`, `refusal`,
+    `empty`, `open-question`, `nothing-found`.
+    """
+
+    letter: str | None
+    method: str
+
 
 SEVERAL = "several"  # what `Options.choice` says of "A and C"
 LETTER = r"[(\[{\"'“‘<「]{0,2} ?([A-Za-z])(?![A-Za-z0-9_²³]) ?[)\]}\"'”’>」]{0,2}"
@@ -82,6 +98,18 @@ class Options:
         if wanted in found:
             return wanted
         return found[0] if len(found) == 1 else None
+
+    def own_text(self, letter: str, rest: str) -> int:
+        """Where the option's own text that follows its letter ends; 0 if it does not follow."""
+        own = self.plain[letter]
+        after = after_letter(rest)
+        start = len(rest) - len(after)
+        if not own or self.leading(after, wanted=letter) != letter:
+            return 0
+        for end in range(start + len(own), min(len(rest), start + 2 * len(own) + 12) + 1):
+            if not rest[end : end + 1].isalnum() and plain_text(rest[start:end]) == own:
+                return end
+        return 0
 
     def run(self, text: str) -> bool:
         """Whether `text` begins with several letters: "ABD", "A, C"."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from small import Scripted, always, benchmark
+from small import Scripted, always, benchmark, scale_vqa_file
+from typer.testing import CliRunner
 
 from scalevqa_eval import evaluate, open_run
+from scalevqa_eval.cli import app
 from scalevqa_eval.cli.run_table import summary_table
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.run.retry import RetryPolicy
@@ -131,3 +133,19 @@ def test_what_a_reader_said_stays_when_the_code_changes(tmp_path: Path) -> None:
     assert again.summary["reader"]["letters"] == 12
     assert not asked.prompts
     assert len(reader.prompts) == 12
+
+
+def test_the_command_takes_a_reader(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    questions = scale_vqa_file(root / "questions.json", benchmark(root))
+    runs = tmp_path / "runs"
+    done = CliRunner().invoke(
+        app,
+        ["run", "--model", "baseline/first", "--reader", "baseline/last", "--benchmark",
+         str(questions), "--output", str(runs)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (path,) = runs.rglob("summary.json")
+    assert open_run(path.parent).summary["reader"] == {
+        "model": "baseline/last", "asked": 0, "letters": 0, "correct": 0,
+    }  # fmt: skip
