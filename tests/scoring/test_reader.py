@@ -141,11 +141,11 @@ def test_the_command_takes_a_reader(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     done = CliRunner().invoke(
         app,
-        ["run", "--model", "baseline/first", "--reader", "baseline/last", "--benchmark",
+        ["run", "--model", "baseline/first", "--reader", "baseline/longest", "--benchmark",
          str(questions), "--output", str(runs)],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     (path,) = runs.rglob("summary.json")
     assert open_run(path.parent).summary["reader"] == {
-        "model": "baseline/last", "asked": 0, "letters": 0, "correct": 0,
+        "model": "baseline/longest", "asked": 0, "letters": 0, "correct": 0,
     }  # fmt: skip
