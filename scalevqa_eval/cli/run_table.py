@@ -77,8 +77,8 @@ def _caption(summary: Mapping[str, Any]) -> str:
         lines.append(f"Form of reply as asked for: {form['followed']}/{form['n']}.")
     if read := summary.get("reader"):
         lines.append(
-            f"Read by {shown(read['model'])}: {read['letters']}/{read['asked']} replies without a "
-            f"clear letter, {read['correct']} of them right."
+            f"Read by {one_line(read['model'])}: {read['letters']}/{read['asked']} replies without "
+            f"a clear letter, {read['correct']} of them right."
         )
     if bias := _letters(summary.get("position_bias", {})):
         lines.append(bias)
