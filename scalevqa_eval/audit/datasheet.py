@@ -2,118 +2,73 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from scalevqa_eval.audit.shown import clean, count, full_name, percent, signed, small, span
+from scalevqa_eval.audit import tables
+from scalevqa_eval.pages import markdown_text, visible
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 _PHRASES = 5
 _FINDINGS = 12
+_TABLES = ("transfer", "blind", "visual")
 
 
 def datasheet(data: Mapping[str, Any]) -> str:
     """A Markdown section to paste into a dataset card, from what audit.json holds."""
-    benchmark, text = data["benchmark"], data["text_only"]
-    name = _plain(full_name(benchmark["name"], benchmark["split"]))
-    clusters = (
-        f", {benchmark['clusters']} clusters ({_plain(benchmark['clusters_from'])})"
-        if benchmark["clusters_from"]
-        else ""
-    )
+    benchmark = data["benchmark"]
+    found = {table.key: table for table in tables.tables(data)}
+    clusters = ""
+    if benchmark["clusters_from"]:
+        clusters = f", {benchmark['clusters']} clusters ({_plain(benchmark['clusters_from'])})"
     lines = [
         "## Can it be answered without the images?",
         "",
-        f"**Verdict: {data['verdict']}.** {name}, {benchmark['audited']} questions{clusters}; "
-        f"revision `{_code(benchmark['revision'])}`; audited with scalevqa-eval "
-        f"{data['versions']['scalevqa-eval']}, seed {data['settings']['seed']}, "
-        f"{data['settings']['permutations']} redraws.",
+        _plain(tables.first_line(data)),
         "",
-        "| questions | best text-only probe | right | % | 95 % interval | chance % | p | verdict |",
-        "|---|---|---|---|---|---|---|---|",
+        f"**Verdict: {tables.verdict_words(data)}.** {_plain(tables.name_of(benchmark))}, "
+        f"{benchmark['audited']} questions{clusters}; revision `{_code(benchmark['revision'])}`; "
+        f"audited with scalevqa-eval {data['versions']['scalevqa-eval']}, seed "
+        f"{data['settings']['seed']}, {data['settings']['permutations']} redraws. Looked for: "
+        f"{_plain(data['scope'])}.",
+        "",
+        *_table(found["dimensions"]),
     ]
-    verdicts = data["verdict_by_dimension"]
-    for label, part in (*text["by_dimension"].items(), ("all questions", text)):
-        verdict = verdicts.get(label, part["verdict"])
-        lines.append(
-            f"| {_plain(label)} | {part['best_probe']} | {count(part['correct'], part['n'])} | "
-            f"{_percent(part['accuracy'])} | {span(part['ci'])} | {_percent(part['chance'])} | "
-            f"{small(part['p_adjusted'])} | {verdict} |"
-        )
-    lines += ["", *_models(data), *_shortcuts(data), *_findings(data)]
-    lines += [
-        "The interval is clustered; p is corrected for all probes and rows. Clean means that every "
-        f"probe's upper limit is below chance plus {percent(data['settings']['margin'])}; "
-        "undecided, that the questions are too few to say so.",
-    ]
+    for key in _TABLES:
+        if key in found:
+            lines += [f"**{_plain(found[key].title)}**", "", *_table(found[key])]
+    if "phrases" in found:
+        lines += ["Phrases that give options away:", ""]
+        for row in found["phrases"].rows[:_PHRASES]:
+            where, rate, chance, slides, way = row.cells
+            lines.append(
+                _plain(f"{row.name} ({where}): in the right option in {rate}, by chance {chance} "
+                       f"%, from {slides} slides; it {way}").join(("- ", "."))
+            )  # fmt: skip
+        lines.append("")
+    serious = [f for f in tables.sorted_findings(data) if f["severity"] != "note"]
+    if serious:
+        lines += ["Findings about the data:", ""]
+        lines += [f"- {f['severity']}: {_plain(f['message'])}" for f in serious[:_FINDINGS]]
+        if len(serious) > _FINDINGS:
+            lines.append(f"- and {len(serious) - _FINDINGS} more")
+        lines.append("")
+    lines.append(
+        "Intervals are clustered; a leak is what is above the commonest label of each set of "
+        f"options; the margin is {100 * data['settings']['margin']:g} points."
+    )
     return "\n".join(lines) + "\n"
 
 
-def _models(data: Mapping[str, Any]) -> list[str]:
-    lines = []
-    transfer = data.get("transfer")
-    if transfer:
-        lines.append(
-            f"- Fitted on {_plain(transfer['trained_on'])} ({transfer['trained_questions']} "
-            f"questions), text-only probes answer {count(transfer['correct'], transfer['n'])} = "
-            f"{percent(transfer['accuracy'])} ({span(transfer['ci'])})."
-        )
-    for row in (data.get("blind") or {}).get("results", ()):
-        lines.append(
-            f"- {_plain(row['model'])}, blind ({row['condition']}, {_plain(row['mode'])}): "
-            f"{count(row['correct'], row['n'])} = {percent(row['accuracy'])} ({span(row['ci'])}), "
-            f"{row['call']} chance."
-        )
-    for model in (data.get("visual") or {}).get("models", ()):
-        for gap in model["gaps"]:
-            row = gap["overall"]
-            lines.append(
-                f"- {_plain(model['model'])}, {gap['meaning']} ({gap['condition']}): "
-                f"{signed(row['difference'])} points ({signed(row['low'])} to "
-                f"{signed(row['high'])}), n = {row['n']}."
-            )
-    return [*lines, ""] if lines else []
-
-
-def _shortcuts(data: Mapping[str, Any]) -> list[str]:
-    phrases = sorted(
-        data["shortcuts"]["phrases"],
-        key=lambda p: (p["p_value"], p["phrase"], p["dimension"] or ""),
-    )
-    if not phrases:
-        return []
-    lines = ["Phrases that give options away:", ""]
-    for phrase in phrases[:_PHRASES]:
-        where = _plain(phrase["dimension"] or "all questions")
-        lines.append(
-            f"- “{_plain(phrase['phrase'])}” ({where}): {phrase['right']} of {phrase['questions']} "
-            f"questions with it have it right, {phrase['expected']:.1f} by chance."
-        )
-    return [*lines, ""]
-
-
-def _findings(data: Mapping[str, Any]) -> list[str]:
-    found = [f for f in data["findings"] if f["severity"] != "note"]
-    if not found:
-        return []
-    order = {"error": 0, "warning": 1}
-    found = sorted(found, key=lambda f: order[f["severity"]])
-    lines = ["Findings about the data:", ""]
-    lines += [f"- {f['severity']}: {_plain(f['message'])}" for f in found[:_FINDINGS]]
-    if len(found) > _FINDINGS:
-        lines.append(f"- and {len(found) - _FINDINGS} more")
-    return [*lines, ""]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _table(table: tables.Table) -> list[str]:
+    columns = [table.columns[0] or "questions", *table.columns[1:]]
+    rows = [[row.name, *row.cells] for row in table.rows]
+    lines = [columns, ["---"] * len(columns), *([_plain(cell) for cell in row] for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in lines] + [""]
 
 
 def _plain(text: str) -> str:
-    """A text that Markdown and HTML take as it is."""
-    return _SPECIAL.sub(r"\\\1", clean(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    return markdown_text(visible(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
 def _code(text: str) -> str:
-    return clean(text).replace("`", "'").replace("|", "/")[:80]
+    return visible(text).replace("`", "'").replace("|", "/").replace("\n", " ")[:80]

@@ -1,34 +1,43 @@
-"""The files of an audit: audit.json, audit.html, badge.svg and datasheet.md."""
+"""The files of an audit, written in one step each."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from scalevqa_eval.audit.badge import badge_svg
 from scalevqa_eval.audit.datasheet import datasheet
-from scalevqa_eval.audit.page import FILE as PAGE
 from scalevqa_eval.audit.page import to_html
-from scalevqa_eval.audit.report import FILE, AuditReport
+from scalevqa_eval.audit.subsets import subsets
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Question
 
-BADGE, DATASHEET = "badge.svg", "datasheet.md"
+FILE = "audit.json"
 
 
-def save(report: AuditReport, directory: Path | str, questions: Sequence[Question] = ()) -> Path:
-    """Write all files of an audit; returns audit.json, which is written last.
+def write_audit(
+    data: Mapping[str, Any], directory: Path | str, questions: Sequence[Question] = ()
+) -> Path:
+    """Write all files of an audit from what audit.json holds; returns audit.json, written last.
 
-    `questions` give the page the texts of its examples, by default the audited ones. Raises
-    DataError if it cannot be written.
+    `questions` give the page the texts of its examples. Raises DataError if it cannot be written.
     """
-    directory = Path(directory)
-    data = report.to_json()
-    write_text(directory / PAGE, to_html(data, questions or report.source))
-    write_text(directory / BADGE, badge_svg(data["verdict"]))
-    write_text(directory / DATASHEET, datasheet(data))
-    return write_text(directory / FILE, report.text())
+    files = {
+        "audit.html": to_html(data, questions),
+        "badge.svg": badge_svg(data),
+        "datasheet.md": datasheet(data),
+        **subsets(data),
+        FILE: text_of(data),
+    }
+    return [write_text(Path(directory) / name, text) for name, text in files.items()][-1]
+
+
+def text_of(data: Mapping[str, Any]) -> str:
+    """audit.json as text; the same audit gives the same bytes."""
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.audit.findings import Finding
+from scalevqa_eval.audit.output import text_of, write_audit
 from scalevqa_eval.audit.phrases import Phrase
 from scalevqa_eval.audit.position import PositionBias
 from scalevqa_eval.audit.results import Share, StratumResult, p_rounded, rounded
 from scalevqa_eval.audit.verdict import LEVEL, SIDE_LEVEL, Verdict, describe, overall, scope
 from scalevqa_eval.types import Question
 
-FILE = "audit.json"
 FORMAT = 2
 LEVELS = {"text_only": LEVEL, "position": SIDE_LEVEL, "transfer": SIDE_LEVEL, "blind": SIDE_LEVEL}
 
@@ -172,16 +171,15 @@ class AuditReport:
 
     def text(self) -> str:
         """audit.json as text; the same audit gives the same bytes."""
-        return json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return text_of(self.to_json())
 
-    def save(self, directory: Path | str) -> Path:
-        """Write audit.json, audit.html, badge.svg and datasheet.md; returns audit.json.
+    def save(self, directory: Path | str, questions: Sequence[Question] = ()) -> Path:
+        """Write all files of the audit (docs/audit.md); returns audit.json.
 
-        Raises DataError if they cannot be written.
+        `questions` give the page the texts of its examples, by default the audited ones. Raises
+        DataError if they cannot be written.
         """
-        from scalevqa_eval.audit.output import save
-
-        return save(self, directory)
+        return write_audit(self.to_json(), directory, questions or self.source)
 
 
 def _dimensions(

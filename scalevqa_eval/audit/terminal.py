@@ -1,171 +1,71 @@
-"""An audit on a terminal of 80 columns."""
+"""An audit on a terminal of 80 columns: the page's tables, cut to what fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType  # noqa: TID251 (its type)
-from rich.markup import escape  # noqa: TID251
-from rich.table import Table
+from rich.console import Console  # noqa: TID251 (its type)
+from rich.table import Table as Grid
 
-from scalevqa_eval.audit.report import AuditReport
-from scalevqa_eval.audit.results import ProbeResult, StratumResult
-from scalevqa_eval.audit.shown import full_name
+from scalevqa_eval.audit import tables
+from scalevqa_eval.pages import one_line
 
 WIDTH = 79
-_PROBES = 8
-_PHRASES = 8
 _FINDINGS = 12
+# Columns by their place after the name, and how many rows: what is left out is on the page.
+_SHOWN = {
+    "dimensions": ((0, 2, 5), 99), "inputs": ((0, 1), 99), "groups": ((0, 1), 9),
+    "transfer": ((0, 2), 99), "cues": ((0, 1), 4), "phrases": ((0, 1), 8), "blind": ((0, 1, 4), 99),
+    "knowledge": ((1, 2), 99), "visual": ((0, 1, 2), 99), "repair": ((0, 1), 99),
+}  # fmt: skip
 
 
-def show(console: Console, report: AuditReport) -> None:
-    """Print the tables and the verdict."""
-    for part in parts(report):
-        console.print(part)
+def show(console: Console, data: Mapping[str, Any]) -> None:
+    """Print the first line, the tables, findings and the verdict of an audit.json."""
+    name = one_line(tables.name_of(data["benchmark"]))
+    console.print(f"{name}: {one_line(tables.first_line(data))}")
+    for table in tables.tables(data):
+        if table.key in _SHOWN:
+            columns, most = _SHOWN[table.key]
+            console.print()
+            console.print(_grid(table, columns, most))
+            if table.key == "dimensions":
+                console.print(f"Who has the whole file: {tables.share(data['whole_file'])}")
+            if table.key == "repair":
+                console.print(one_line(table.caption))
+    console.print()
+    since = data.get("against", {}).get("lines", ())
+    if since:
+        console.print("Since the earlier audit:\n" + "\n".join(f"- {one_line(x)}" for x in since))
         console.print()
+    for line in (*_findings(data), *_verdict(data), *_steps(data)):
+        console.print(line)
 
 
-def parts(report: AuditReport) -> list[RenderableType]:
-    """Tables and lines, in the order in which they are shown."""
-    shown: list[RenderableType] = [_strata(report), _probes(report)]
-    transfer = report.sections.get("transfer")
-    if transfer:
-        shown.append(_transfer(transfer))
-    if report.phrases or report.cues:
-        shown.append(_shortcuts(report))
-    if report.findings:
-        shown.append(_findings(report))
-    shown.append(_verdict(report))
-    return shown
+def _grid(table: tables.Table, columns: Iterable[int], most: int) -> Grid:
+    grid = Grid(title=one_line(table.title), title_justify="left", title_style="bold", box=None,
+                pad_edge=False, width=WIDTH)  # fmt: skip
+    grid.add_column(table.columns[0], ratio=1, min_width=15, overflow="ellipsis", no_wrap=True)
+    for k in columns:
+        grid.add_column(table.columns[1 + k], justify="right")
+    for row in table.rows[:most]:
+        grid.add_row(one_line(row.name), *(one_line(row.cells[k]) for k in columns))
+    return grid
 
 
-def _table(title: str, caption: str = "") -> Table:
-    return Table(
-        title=escape(title),
-        caption=escape(caption) or None,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="",
-        box=None,
-        pad_edge=False,
-        width=WIDTH,
-    )
-
-
-def _columns(table: Table, first: str, others: Iterable[str]) -> None:
-    table.add_column(first, ratio=1, overflow="ellipsis", no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
-
-
-def _strata(report: AuditReport) -> Table:
-    name = full_name(report.benchmark["name"], report.benchmark["split"])
-    redraws = report.settings["permutations"]
-    table = _table(
-        f"{clean(name)}: answered without images",
-        "One question at a time; all probes combined, or one clearly better. p: of all probes "
-        f"against {redraws} redraws of the answers, all rows together.",
-    )
-    _columns(table, "", ("best probe", "k/n", "%", "95 % interval", "p", "verdict"))
-    for stratum in (*report.strata[1:], report.strata[0]):
-        best = stratum.best
-        table.add_row(
-            escape(clean(stratum.name or "all questions")),
-            best.name,
-            fraction(best),
-            f"{100 * best.accuracy:.1f}",
-            span(best.share.ci),
-            f"{stratum.p_adjusted:.3f}",
-            stratum.verdict,
-        )
-    return table
-
-
-def _probes(report: AuditReport) -> Table:
-    whole = report.strata[0]
-    table = _table("Probes, all questions", _chance(whole))
-    _columns(table, "probe", ("kind", "k/n", "%", "95 % interval", "null %", "p"))
-    best = sorted(whole.probes, key=lambda probe: (-probe.accuracy, probe.name))
-    for probe in best[:_PROBES]:
-        null = "" if probe.null_mean is None else f"{100 * probe.null_mean:.1f}"
-        table.add_row(
-            probe.name, probe.kind, fraction(probe), f"{100 * probe.accuracy:.1f}",
-            span(probe.share.ci), null, small(probe.p_value),
-        )  # fmt: skip
-    return table
-
-
-def _chance(whole: StratumResult) -> str:
-    text = f"Chance is {100 * whole.chance:.1f} %."
-    if whole.detectable_leak is not None:
-        text += f" These slides show leaks from {100 * whole.detectable_leak:.1f} points on."
-    return text
-
-
-def _transfer(transfer: Mapping[str, Any]) -> Table:
-    table = _table(
-        f"All probes, fitted on {clean(transfer['trained_on'])}, answering these questions"
-    )
-    _columns(table, "", ("k/n", "%", "95 % interval", "p"))
-    rows = {**transfer["by_dimension"], "all questions": transfer}
-    for name, part in rows.items():
-        table.add_row(
-            escape(clean(name)), f"{part['correct']:.0f}/{part['n']}",
-            f"{100 * part['accuracy']:.1f}", span(part["ci"]), small(part["p_value"]),
-        )  # fmt: skip
-    return table
-
-
-def _shortcuts(report: AuditReport) -> Table:
-    table = _table("Shortcuts", "right: options with the phrase that are right, of all with it.")
-    _columns(table, "options with …", ("dimension", "right", "by chance"))
-    for cue in report.cues[:3]:
-        text = cue.about.removeprefix("the option ").removeprefix("the ")
-        table.add_row(
-            escape(text), escape(clean(cue.dimension or "all")),
-            f"{cue.share.correct:.0f}/{cue.share.n}", f"{cue.share.chance * cue.share.n:.0f}",
-        )  # fmt: skip
-    for phrase in report.phrases[:_PHRASES]:
-        table.add_row(
-            escape(f"“{clean(phrase.text)}”"), escape(clean(phrase.dimension or "all")),
-            f"{phrase.right}/{phrase.questions}", f"{phrase.expected:.0f}",
-        )  # fmt: skip
-    return table
-
-
-def _findings(report: AuditReport) -> Group:
-    order = {"error": 0, "warning": 1, "note": 2}
-    found = sorted(report.findings, key=lambda finding: order[finding.severity])
-    lines = [f"{f.severity}: {clean(f.message)}" for f in found[:_FINDINGS]]
+def _findings(data: Mapping[str, Any]) -> list[str]:
+    found = tables.sorted_findings(data)
+    lines = [f"{f['severity']}: {one_line(f['message'])}" for f in found[:_FINDINGS]]
     if len(found) > _FINDINGS:
         lines.append(f"… and {len(found) - _FINDINGS} more in audit.json")
-    return Group(*(escape(line) for line in lines))
+    return [*lines, ""] if lines else []
 
 
-def _verdict(report: AuditReport) -> Group:
-    lines = [f"Verdict: {report.verdict.upper()}"]
-    lines += [f"- {clean(reason)}" for reason in report.reasons]
-    return Group(*(escape(line) for line in lines))
+def _verdict(data: Mapping[str, Any]) -> list[str]:
+    lines = [f"Verdict: {tables.verdict_words(data).upper()} ({one_line(data['scope'])})"]
+    return [*lines, *(f"- {one_line(reason)}" for reason in data["reasons"]), ""]
 
 
-def fraction(probe: ProbeResult) -> str:
-    """k/n; a tenth is shown where ties, or several seeds, make k no whole number."""
-    correct = round(probe.share.correct, 1)
-    shown = f"{correct:.0f}" if correct == int(correct) else f"{correct:.1f}"
-    return f"{shown}/{probe.share.n}"
-
-
-def span(ci: Iterable[float]) -> str:
-    low, high = ci
-    return f"{100 * low:.1f} – {100 * high:.1f}"
-
-
-def small(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.0005 else "<.0005"
-
-
-def clean(text: str) -> str:
-    """Without control characters: names and phrases come from files."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def _steps(data: Mapping[str, Any]) -> list[str]:
+    return [f"{text} {how}".strip() for text, how in tables.next_steps(data)]

@@ -107,9 +107,9 @@ def test_transfer_from_a_file_and_from_a_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fail-on", "clean"], "leaky or undecided"),
         (["--train", "a.json", "--external", "train"], "not both"),
         (["--external", "nowhere"], "nowhere"),
+        (["--base-url", "http://127.0.0.1:1"], "go with --adversary or --visual"),
     ],
 )
 def test_wrong_requests_are_explained(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -117,6 +117,33 @@ def test_wrong_requests_are_explained(tmp_path: Path, arguments: list[str], mess
     done = invoke(file, *arguments)
     assert isinstance(done.exception, UsageError)
     assert message in str(done.exception)
+    assert len(str(done.exception).splitlines()) == 1
+
+
+def test_only_verdicts_can_fail_and_clean_is_none_of_them(tmp_path: Path) -> None:
+    file = write(tmp_path / "test.json", "none", 6)
+    done = invoke(file, "--fail-on", "clean")
+    assert done.exit_code == 2
+    assert "measurable" in done.output
+
+
+def test_what_changed_and_what_pruning_would_leave(tmp_path: Path) -> None:
+    file = write(tmp_path / "test.json", "phrase", 80)
+    few = ["--permutations", "2", "--seeds", "1"]
+    assert invoke(file, *few, "--output", tmp_path / "old").exit_code == 0
+    old = tmp_path / "old" / "audit.json"
+    done = invoke(file, *few, "--output", tmp_path / "new", "--against", old, "--repair", "prune")
+    assert done.exit_code == 0, done.output
+    printed = " ".join(done.stdout.split())
+    assert "verdict: undecided, as before" in printed
+    assert "Pruning until all probes combined are at chance would leave" in printed
+    assert not (tmp_path / "new" / "repair").exists()
+    data = json.loads((tmp_path / "new" / "audit.json").read_text())
+    assert data["against"]["lines"][0] == "verdict: undecided, as before"
+    page = (tmp_path / "new" / "audit.html").read_text()
+    assert "What changed since the earlier audit" in page
+    missing = invoke(file, "--against", tmp_path / "nowhere.json")
+    assert "cannot be read as an audit" in str(missing.exception)
 
 
 def test_the_package_is_the_function(tmp_path: Path) -> None:
@@ -149,7 +176,7 @@ def test_python_gives_what_the_command_gives(tmp_path: Path) -> None:
     assert invoke(test, *FEW, "--train", train, "--output", tmp_path / "one").exit_code == 0
     report = audit(test, train=train, permutations=40, seeds=1)
     report.save(tmp_path / "two")
-    names = {"audit.json", "audit.html", "badge.svg", "datasheet.md"}
+    names = {"audit.json", "audit.html", "badge.svg", "datasheet.md", "easy.txt", "hard.txt"}
     assert {path.name for path in (tmp_path / "two").iterdir()} == names
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

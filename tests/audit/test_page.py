@@ -1,26 +1,34 @@
-"""The page, badge and datasheet of an audit: self-contained, escaped, the same bytes again."""
+"""What an audit shows: page, terminal, badge, datasheet, subsets, and changes since another."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from planted import plant
+from rich.console import Console
 
-from scalevqa_eval import audit
 from scalevqa_eval.audit import Finding
+from scalevqa_eval.audit.against import changes, read_audit
+from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.badge import badge_svg
 from scalevqa_eval.audit.datasheet import datasheet
-from scalevqa_eval.audit.output import save
 from scalevqa_eval.audit.page import to_html
+from scalevqa_eval.audit.subsets import subsets
+from scalevqa_eval.audit.tables import VERDICT_WORDS, dimensions, first_line
+from scalevqa_eval.audit.terminal import show
+from scalevqa_eval.audit.verdict import VERDICTS
+from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark, Question
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> \u202eevil \x1b[31m | `x` "
+Data = Mapping[str, Any]
 
 
 class Seen(HTMLParser):
@@ -45,6 +53,12 @@ class Seen(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
+def terminal(data: Data) -> str:
+    out = StringIO()
+    show(Console(file=out, width=80, highlight=False, markup=False), data)
+    return out.getvalue()
+
+
 @pytest.fixture(scope="module")
 def hostile() -> tuple[dict[str, Any], tuple[Question, ...]]:
     questions = tuple(
@@ -65,9 +79,13 @@ def hostile() -> tuple[dict[str, Any], tuple[Question, ...]]:
     return report.to_json(), questions
 
 
-def test_hostile_texts_become_text(
-    hostile: tuple[dict[str, Any], tuple[Question, ...]],
-) -> None:
+@pytest.fixture(scope="module")
+def leaky() -> tuple[dict[str, Any], tuple[Question, ...]]:
+    planted = plant("phrase", 120, strength=0.6)
+    return audit(planted, permutations=40, seeds=1).to_json(), planted.questions
+
+
+def test_hostile_texts_become_text(hostile: tuple[dict[str, Any], tuple[Question, ...]]) -> None:
     seen = Seen(to_html(*hostile))
     assert not {"script", "img", "link", "iframe", "object"} & set(seen.tags)
     assert "</style><script>alert(1)</script>" in seen.text
@@ -77,39 +95,9 @@ def test_hostile_texts_become_text(
         assert not name.startswith("on")
         if name in ("href", "src"):
             assert (value or "").startswith("#")
-
-
-def test_long_texts_are_cut_and_the_right_option_is_marked(
-    hostile: tuple[dict[str, Any], tuple[Question, ...]],
-) -> None:
-    seen = Seen(to_html(*hostile))
-    assert "characters)" in seen.text
-    assert seen.attributes.count(("class", "right")) == 20
+    assert "characters)" in seen.text  # long texts are cut
     assert ("dir", "auto") in seen.attributes
-
-
-def test_the_page_shows_verdict_probes_and_examples(tmp_path: Path) -> None:
-    leaky = plant("phrase", 120, strength=0.6)
-    report = audit(leaky, permutations=40, seeds=1)
-    save(report, tmp_path, leaky.questions)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "audit.html", "audit.json", "badge.svg", "datasheet.md",
-    ]  # fmt: skip
-    text = Seen((tmp_path / "audit.html").read_text("utf-8")).text
-    assert report.verdict == "leaky"
-    for words in ("when seen as a whole", "all questions", "Every probe", report.questions[0].id):
-        assert words in text
-    best = report.text_only.best
-    assert f"{best.name} " in text
-    assert f"{100 * best.accuracy:.1f} %" in text
-    sheet = (tmp_path / "datasheet.md").read_text("utf-8")
-    assert "**Verdict: leaky.**" in sheet
-    assert "“when seen as a whole”" in sheet
-    assert "leaky" in (tmp_path / "badge.svg").read_text("utf-8")
-    again = tmp_path / "again"
-    save(audit(leaky, permutations=40, seeds=1), again, leaky.questions)
-    for file in again.iterdir():
-        assert file.read_bytes() == (tmp_path / file.name).read_bytes()
+    assert not any(c in terminal(hostile[0]) for c in "\u202e\x1b")
 
 
 def test_datasheet_tables_cannot_be_broken(
@@ -117,15 +105,66 @@ def test_datasheet_tables_cannot_be_broken(
 ) -> None:
     lines = datasheet(hostile[0]).splitlines()
     rows = [line for line in lines if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {9}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
     assert not any("<script" in line or "<img" in line for line in lines)
 
 
-@given(st.sampled_from(["clean", "leaky", "undecided"]))
-def test_badges_are_svg_of_their_own(verdict: str) -> None:
-    root = ElementTree.fromstring(badge_svg(verdict))
-    assert root.get("aria-label") == f"text-only audit: {verdict}"
-    assert int(root.get("width", "0")) > 100
+def test_an_author_with_one_minute(leaky: tuple[dict[str, Any], tuple[Question, ...]]) -> None:
+    data, questions = leaky
+    page = to_html(data, questions)
+    text, reader = Seen(page).text.split("be answered without looking?")[-1], data["text_only"]
+    line = f"A reader without images gets {reader['correct']:.0f} of 120. A guesser gets 30."
+    assert first_line(data).startswith(line)
+    order = [line, VERDICT_WORDS["leaky"], "One of them", "Why:", "What to do next",
+             "--repair blocks", "datasheet.md", "What text alone reaches"]  # fmt: skip
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    marked = page.split("<mark>")[1].split("</mark>")[0]
+    assert "when seen as a whole" in marked  # the planted phrase, in the first example
+    assert "“when seen as a whole” stands in the right option" in text
+    for words in ("one question at a time", "who has the whole file", "no text (commonest label)"):
+        assert words in text
+    assert line in " ".join(terminal(data).split())
+    assert line in datasheet(data)
+    assert to_html(data, questions) == page
+
+
+def test_what_is_at_chance_is_folded(leaky: tuple[dict[str, Any], tuple[Question, ...]]) -> None:
+    page = to_html(*leaky)
+    folded = page[page.index("at chance</summary>") :]
+    assert "the option of fewest words" in folded[: folded.index("</details>")]
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_the_same_words_everywhere(
+    verdict: str, leaky: tuple[dict[str, Any], tuple[Question, ...]]
+) -> None:
+    data = {**leaky[0], "verdict": verdict}
+    words = VERDICT_WORDS[verdict]  # type: ignore[index]
+    if verdict == "clean":
+        words += "; knowledge not tested"
+    root = ElementTree.fromstring(badge_svg(data))
+    assert root.get("aria-label") == f"text-only audit: {words}"
+    assert words in Seen(to_html(data)).text
+    assert words in datasheet(data)
+    assert f"Verdict: {words.upper()}" in " ".join(terminal(data).split())
+    green = "#1b6e4b"
+    assert green not in badge_svg(data)  # knowledge was not tested
+    known = {**data, "parts": {**data["parts"], "knowledge": "clean"}}
+    assert (green in badge_svg(known)) == (verdict == "clean")
+
+
+def test_a_dimension_called_like_the_whole_is_told_apart(
+    leaky: tuple[dict[str, Any], tuple[Question, ...]],
+) -> None:
+    data = json.loads(json.dumps(leaky[0]))
+    first = next(iter(data["text_only"]["by_dimension"]))
+    for block in (data["text_only"], data["whole_file"]):
+        block["by_dimension"]["all questions"] = block["by_dimension"].pop(first)
+    data["verdict_by_dimension"]["all questions"] = "clean"
+    rows = {row.name: row for row in dimensions(data).rows}
+    assert rows["all questions"].cells[-1] == "leaky"
+    assert rows["“all questions”"].cells[-1] == VERDICT_WORDS["clean"]
 
 
 def test_sections_of_models_and_repairs_are_shown(
@@ -152,7 +191,52 @@ def test_sections_of_models_and_repairs_are_shown(
     data = {**hostile[0], "visual": visual, "repair": repaired}
     seen = Seen(to_html(data, hostile[1]))
     assert "script" not in seen.tags
-    for words in ("+50.0", "No single scale is enough.", "Not applicable here: shuffled-views",
-                  "Repair by blocks: not shown", "24 of 30 questions are kept"):  # fmt: skip
+    for words in ("+50.0 [+20.0, +80.0]", "No single scale is enough.",
+                  "Not applicable here: shuffled-views", "Option blocks: not shown",
+                  "24 of 30 questions are kept", "worksheet.html"):  # fmt: skip
         assert words in seen.text
-    assert "only-low): +50.0 points" in datasheet(data)
+    assert "only-low" in datasheet(data)
+
+
+def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
+    planted = plant("length", 60, strength=0.6)
+    for name in ("one", "two"):
+        audit(planted, permutations=2, seeds=1).save(tmp_path / name)
+    names = ["audit.html", "audit.json", "badge.svg", "datasheet.md", "easy.txt", "hard.txt"]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_easy_and_hard_are_ids_of_what_text_has_right_and_wrong(
+    leaky: tuple[dict[str, Any], tuple[Question, ...]],
+) -> None:
+    data, questions = leaky
+    found = {name: set(text.splitlines()) for name, text in subsets(data).items()}
+    assert found["easy.txt"] | found["hard.txt"] == {question.id for question in questions}
+    assert not found["easy.txt"] & found["hard.txt"]
+    credit = {row["id"]: row["credit"] for row in data["questions"]}
+    assert {id_ for id_ in credit if credit[id_] == 1} <= found["easy.txt"]
+    assert len(found["easy.txt"]) == pytest.approx(data["text_only"]["correct"], abs=3)
+
+
+def test_changes_since_an_earlier_audit(
+    leaky: tuple[dict[str, Any], tuple[Question, ...]], tmp_path: Path
+) -> None:
+    old = leaky[0]
+    new = audit(plant("none", 60), permutations=2, seeds=1).to_json()
+    lines = changes(old, {**new, "findings": [Finding.about(["a"], "new-one", "error", "{n}").to_json()]})  # noqa: E501  # fmt: skip
+    text = "\n".join(lines)
+    assert "verdict: leaky to undecided" in text
+    assert "120 to 60" in text
+    assert "finding new: new-one (1 questions)" in text
+    assert any(line.startswith("finding gone: ") for line in lines)
+    assert f"one question at a time: {old['text_only']['correct']:.0f}" in text.replace(".3", "")
+    assert "verdict: leaky, as before" in changes(old, old)
+    assert not any("finding" in line for line in changes(old, old))
+    (tmp_path / "old.json").write_text('{"format": 1, "text_only": {}}')
+    with pytest.raises(DataError, match="another version"):
+        read_audit(tmp_path / "old.json")
+    (tmp_path / "old.json").write_text("[")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_audit(tmp_path / "old.json")

@@ -1,4 +1,4 @@
-"""The leaderboard page in a real browser: it sorts, changes its colours, and fetches nothing."""
+"""Pages in a real browser: they fetch nothing, nothing fails, they fit, and boards sort."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit.planted import plant
 
+from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.page import to_html
 from scalevqa_eval.paths import data_directory
 
 BROWSER = next(
@@ -57,21 +60,25 @@ addEventListener("securitypolicyviolation", e => failures.push(e.violatedDirecti
 """
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def probed(html: str, probe: str, place: Path, *flags: str) -> Any:
+    """What the probe's script found in the page."""
     if BROWSER is None:
         pytest.skip("no chromium: the page is not tried in a browser")
-    place = tmp_path_factory.mktemp("page")
-    html = (data_directory("leaderboards") / "index.html").read_text("utf-8")
-    html = html.replace("<head>", f"<head>{CATCH}").replace("</body>", f"{PROBE}</body>")
+    html = html.replace("<head>", f"<head>{CATCH}").replace("</body>", f"{probe}</body>")
     (place / "index.html").write_text(html, "utf-8")
-    command = [BROWSER, *FLAGS, f"--user-data-dir={place / 'profile'}"]
+    command = [BROWSER, *FLAGS, *flags, f"--user-data-dir={place / 'profile'}"]
     done = subprocess.run(
         [*command, (place / "index.html").as_uri()], capture_output=True, text=True, timeout=120
     )
     title = re.search(r"<title>PROBE(.*?)</title>", done.stdout, re.DOTALL)
     assert title, done.stdout[:300] + done.stderr[-1000:]
     return json.loads(unescape(title[1]))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    html = (data_directory("leaderboards") / "index.html").read_text("utf-8")
+    return probed(html, PROBE, tmp_path_factory.mktemp("page"))
 
 
 def test_nothing_is_fetched_and_nothing_fails(found: Any) -> None:
@@ -102,3 +109,32 @@ def test_the_page_names_no_other_file() -> None:
     html = Path(data_directory("leaderboards") / "index.html").read_text("utf-8")
     assert "default-src 'none'" in html
     assert not re.search(r"<(link|img|iframe|object|embed)\b|\bsrc=|@import|url\(", html)
+
+
+MEASURE = """
+<script>
+addEventListener("load", () => {
+  const page = document.documentElement;
+  const first = document.querySelector(".first").getBoundingClientRect();
+  document.title = "PROBE" + JSON.stringify({
+    errors: window.failures, width: page.scrollWidth, inner: innerWidth,
+    height: page.scrollHeight, first: first.bottom,
+    fetched: performance.getEntriesByType("resource").length,
+  });
+});
+</script>
+"""
+
+
+@pytest.mark.parametrize("width", [500, 1280])  # no headless window is narrower than 500
+def test_an_audit_fits_a_phone_and_says_first_what_matters(tmp_path: Path, width: int) -> None:
+    planted = plant("phrase", 60, strength=0.6)
+    html = to_html(audit(planted, permutations=2, seeds=1).to_json(), planted.questions)
+    # The page's own rules allow no script: the probe's is let in.
+    html = html.replace("style-src", "script-src 'unsafe-inline'; style-src")
+    found = probed(html, MEASURE, tmp_path, f"--window-size={width},900")
+    assert found["fetched"] == 0
+    assert found["errors"] == []
+    assert found["width"] <= found["inner"]
+    assert found["first"] < 300
+    assert found["height"] < 6_000

@@ -5,14 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from scalevqa_eval.audit.repair.blocks import Block
-from scalevqa_eval.audit.shown import clean
-from scalevqa_eval.pages import csv_text
+from scalevqa_eval.pages import csv_text, environment, one_line
 from scalevqa_eval.types import LETTERS
 
 COLUMNS = (
@@ -47,43 +43,9 @@ def worksheet_html(blocks: Sequence[Block], name: str, image_base: str | None) -
     `image_base` is the image root as a file URL or a path relative to the page, without a final
     slash.
     """
-    environment = Environment(
-        loader=PackageLoader("scalevqa_eval.audit"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    shown = [_block(block, image_base) for block in blocks]
+    made = environment("scalevqa_eval.audit")
+    made.globals |= {"letters": LETTERS, "quote": quote}
+    made.filters["one_line"] = one_line
     borrowed = sum(len(block.members) * (len(block.members) - 1) for block in blocks)
-    template = environment.get_template("worksheet.html.j2")
-    return template.render(name=clean(name), blocks=shown, borrowed=borrowed) + "\n"
-
-
-def _block(block: Block, image_base: str | None) -> dict[str, Any]:
-    options = [
-        {"letter": letter, "text": clean(owner.options[owner.answer]), "owner": clean(owner.id)}
-        for letter, owner in zip(LETTERS, block.members, strict=False)
-    ]
-    return {
-        "id": block.id,
-        "dimension": clean(block.members[0].dimension),
-        "wording": clean(block.wording),
-        "questions": [
-            {
-                "id": clean(question.id),
-                "slide": clean(question.slide or ""),
-                "text": clean(question.text),
-                "images": [
-                    {"name": clean(view.image), "scale": view.scale,
-                     "url": f"{image_base}/{quote(view.image)}" if image_base else ""}
-                    for view in question.views
-                ],
-                "options": [
-                    {**option, "own": owner is question}
-                    for option, owner in zip(options, block.members, strict=True)
-                ],
-            }
-            for question in block.members
-        ],
-    }  # fmt: skip
+    template = made.get_template("worksheet.html.j2")
+    return template.render(name=name, blocks=blocks, borrowed=borrowed, base=image_base) + "\n"
