@@ -182,9 +182,9 @@ def letters_stay(condition: str) -> bool:
 def original_letter(run: Run, key: QuestionKey, letter: str | None) -> str | None:
     """What an option letter of a run was before `permuted-options-K`, if it was under that."""
     for part in run.condition.split("+"):
-        if part.startswith(_PERMUTED) and letter and letter in LETTERS[: key.n_options]:
-            number, seed = int(part.removeprefix(_PERMUTED)), int(run.manifest.get("seed", 0))
-            order = permutation(key.n_options, number, seed, key.id)
+        number = part.removeprefix(_PERMUTED)
+        if number != part and number.isdecimal() and letter and letter in LETTERS[: key.n_options]:
+            order = permutation(key.n_options, int(number), int(run.manifest["seed"]), key.id)
             letter = LETTERS[order[LETTERS.index(letter)]]
     return letter
 

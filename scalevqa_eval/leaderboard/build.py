@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.leaderboard.board import Board, load_boards
+from scalevqa_eval.leaderboard.board import load_boards
 from scalevqa_eval.leaderboard.page import to_html
-from scalevqa_eval.leaderboard.standing import Standing, read_answers, work_out
+from scalevqa_eval.leaderboard.standing import Standing, work_out
 from scalevqa_eval.leaderboard.tables import to_csv, to_eval_results, to_json, to_markdown
 
 EVAL_RESULTS = "eval_results"
@@ -58,31 +58,26 @@ def check(directory: Path) -> tuple[int, int, list[str]]:
     """Recompute every entry that has answers, and compare the pages with a fresh build.
 
     Returns how many entries there are, how many were recomputed, and the problems in words
-    (one question of difference is one, a file left behind by an entry another). Raises DataError
-    if a board cannot be read at all.
+    (the first of each board, a file left behind by an entry, a page that is not as built). Raises
+    DataError if a board cannot be read at all.
     """
     boards = load_boards(directory)
-    entries = [(board, entry) for board in boards for entry in board.entries]
-    answered = [(board, entry) for board, entry in entries if entry.answers]
-    problems: list[str] = []
-    for board, entry in answered:
+    entries = [entry for board in boards for entry in board.entries]
+    answered = [entry.answers for entry in entries if entry.answers]
+    standings, problems = [], []
+    for board in boards:
         try:
-            read_answers(entry, directory)
+            standings.append(work_out(board, directory))
         except DataError as error:
             problems.append(f"{board.benchmark}: {error}")
     if not problems:
-        problems = _differences(boards, directory)
+        problems = _differences(pages(standings), answered, directory)
     return len(entries), len(answered), problems
 
 
-def _differences(boards: list[Board], directory: Path) -> list[str]:
+def _differences(files: Mapping[str, str], answers: Sequence[str], directory: Path) -> list[str]:
     """How the files of a directory differ from what its boards give."""
-    try:
-        files = pages([work_out(board, directory) for board in boards])
-    except DataError as error:
-        return [str(error)]
-    wanted = {directory / name for name in files}
-    wanted |= {directory / e.answers for board in boards for e in board.entries if e.answers}
+    wanted = {directory / name for name in (*files, *answers)}
     there = (p for name in (EVAL_RESULTS, "answers") for p in (directory / name).rglob("*"))
     problems = [
         f"{path.relative_to(directory)} belongs to no entry: remove it"

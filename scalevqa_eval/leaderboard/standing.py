@@ -195,7 +195,7 @@ def _check_same_questions(board: Board, answers: Known) -> None:
         for id_, asked in zip(one.ids, rows, strict=True):
             if known.setdefault(id_, asked) != asked:
                 raise DataError(
-                    f"{board.benchmark}: question {id_!r} is {asked} (dimension, slide, right "
+                    f"question {id_!r} is {asked} (dimension, slide, right "
                     f"letter) for {entry.model}, {entry.condition}, but {known[id_]} for an entry "
                     "before it: they are not the same questions"
                 )
