@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.scoring.extract import format_followed
+from scalevqa_eval.scoring.groups import groups_of
 from scalevqa_eval.scoring.reader import READ
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
 from scalevqa_eval.types import LETTERS, Outcome, Record, Usage
@@ -139,6 +140,7 @@ def summarise(
         },
         "chance": _chance(answered, scores),
         "by_dimension": by_dimension,
+        "groups": groups_of(answered, scores),
         "outcomes": {
             outcome.value: sum(record.outcome is outcome for record in kept) for outcome in _SCORED
         },
