@@ -248,7 +248,7 @@ def _stratum(
         p_value=family.p_value[number],
         p_adjusted=family.p_adjusted[number],
         p_least=least,
-        shown_by=credits[int(standard[:, 0].argmax())].name if shown else None,
+        shown_by=_evidence(credits, standard, best) if shown else None,
         largest_leak=largest,
         detectable_leak=seen if seen <= 1 - base.mean() else None,
         verdict=verdict,
@@ -257,6 +257,18 @@ def _stratum(
         majority=share(base, given.chances, labels),
         probes=tuple(probes),
     )
+
+
+def _evidence(credits: Sequence[Credits], standard: Floats, best: str) -> str:
+    """The probe that shows a leak: the standing one if it does by itself, else the strongest.
+
+    "By itself": against the largest statistic of all probes on each redraw.
+    """
+    largest = np.round(standard[:, 1:].max(0), 9)
+    own = next(z[0] for c, z in zip(credits, standard, strict=True) if c.name == best)
+    if _rank(round(own, 9), largest) <= LEVEL:
+        return best
+    return credits[int(standard[:, 0].argmax())].name
 
 
 def choose(credits: dict[str, Floats], clusters: Sequence[object]) -> str:

@@ -99,7 +99,7 @@ class StratumResult:
     """All probes on all questions (name "") or on one dimension.
 
     `p_value` is for the family of probes, `p_adjusted` also for all strata; `shown_by` is the
-    probe with the strongest evidence, if a leak is shown. `largest_leak` is the highest one-sided
+    probe that shows a leak, if one is shown. `largest_leak` is the highest one-sided
     95 % upper limit of any probe's leak; `detectable_leak` what the standing probe shows with
     80 % power, knowing slides (None: nothing). `best_name` stands for the stratum, see
     `inference.choose`. `by_design`: counterfactual texts throughout.

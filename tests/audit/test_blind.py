@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from planted import plant
+from planting import question
 from small import Scripted, tagged
 from small import benchmark as small_benchmark
 from typer.testing import CliRunner
@@ -81,6 +82,39 @@ def test_avoiding_the_right_option_is_seen_too(tmp_path: Path) -> None:
     assert found.reasons == ()
     assert found.section["elimination"][0]["accuracy"] == 1.0
     assert found.section["none_right"] == 80
+
+
+def test_what_a_model_knows_is_set_against_what_the_probe_learned(tmp_path: Path) -> None:
+    benchmark = plant("none", 80)
+    answers = {tuple(q.options.values()): q.answer for q in benchmark.questions}
+    model = Scripted(
+        lambda prompt: tagged(answers[tuple(prompt.options.values())]),
+        Capabilities(max_images=0, concurrency=4, cacheable=False),
+    )
+    probe = {q.id: float(i < 20) for i, q in enumerate(benchmark.questions)}
+    known = Known(clusters(benchmark).clusters, probe)
+    row = run_blind([model], benchmark, known, output=tmp_path).section["results"][0]
+    pair = row["against_probe"]
+    assert [pair[k] for k in ("both", "model_only", "probe_only", "neither")] == [20, 60, 0, 0]
+    assert (pair["beyond_probe"]["correct"], pair["beyond_probe"]["n"]) == (60, 60)
+    assert pair["beyond_probe"]["p_value"] < 0.001
+    assert pair["beyond_model"] is None
+
+
+def test_a_guess_that_fits_some_slides_is_not_above_chance(tmp_path: Path) -> None:
+    """160 questions of 8 slides, 5 of the one grade: 100 right are five right answers."""
+    made = [
+        question(20 * s + i, [f"grade {k}" for k in range(4)], 2 if s < 5 else 0,
+                 text=f"Which grade in field {i}?", slide=f"slide{s}")
+        for s in range(8) for i in range(20)
+    ]  # fmt: skip
+    benchmark = Benchmark("grades", "r", "test", tuple(made))
+    model = Scripted(lambda prompt: tagged("C"), Capabilities(max_images=0, cacheable=False))
+    found = run_blind([model], benchmark, clusters(benchmark), output=tmp_path)
+    row = found.section["results"][0]
+    assert (row["correct"], row["n"]) == (100, 160)
+    assert row["call"] == "not shown"
+    assert row["p_above"] > 0.01
 
 
 def test_refusals_are_not_taken_for_avoiding(tmp_path: Path) -> None:
