@@ -84,7 +84,9 @@ def tokenizer(kind: str) -> Any:
     return made
 
 
-def _finish(model: Any, tok: Any, directory: Path) -> Path:
+def plain_output(
+    model: Any, tok: Any, directory: Path, end: str = "<|im_end|>", pad: str = "<|endoftext|>"
+) -> Path:
     """Plain-text output rows, generation settings; saves the model."""
     import torch
     from transformers import GenerationConfig
@@ -95,12 +97,13 @@ def _finish(model: Any, tok: Any, directory: Path) -> Path:
         head.normal_(0, 0.35)
         for token in range(head.shape[0]):
             text = tok.decode([token]) if token < len(tok) else ""
-            plain = text.isascii() and text.isprintable() and text and text not in SPECIAL
-            if not (plain or text == "<|im_end|>"):
+            added = token in tok.added_tokens_decoder
+            plain = text.isascii() and text.isprintable() and text and not added
+            if not (plain or token == tok.convert_tokens_to_ids(end)):
                 head[token] = 0
     model.generation_config = GenerationConfig(
-        eos_token_id=tok.convert_tokens_to_ids("<|im_end|>"),
-        pad_token_id=tok.convert_tokens_to_ids("<|endoftext|>"),
+        eos_token_id=tok.convert_tokens_to_ids(end),
+        pad_token_id=tok.convert_tokens_to_ids(pad),
         # Real checkpoints bring settings like these; the harness decodes greedily all the same.
         do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05,
     )  # fmt: skip
@@ -155,7 +158,7 @@ def qwen25_vl_shaped(directory: Path, shape: Any = None, seed: int = 0) -> Path:
     )  # fmt: skip
     _save_qwen_processor(tok, directory, 14, shape.get("pixels"))
     if not large:
-        return _finish(Qwen2_5_VLForConditionalGeneration(config), tok, directory)
+        return plain_output(Qwen2_5_VLForConditionalGeneration(config), tok, directory)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
@@ -196,7 +199,7 @@ def qwen3_vl(directory: Path) -> Path:
         **_vision_ids(tok),
     )  # fmt: skip
     _save_qwen_processor(tok, directory, 16)
-    return _finish(Qwen3VLForConditionalGeneration(config), tok, directory)
+    return plain_output(Qwen3VLForConditionalGeneration(config), tok, directory)
 
 
 def llava(directory: Path) -> Path:
@@ -232,7 +235,7 @@ def llava(directory: Path) -> Path:
         num_additional_image_tokens=1,
         chat_template=tok.chat_template,
     ).save_pretrained(directory)
-    return _finish(LlavaForConditionalGeneration(config), tok, directory)
+    return plain_output(LlavaForConditionalGeneration(config), tok, directory)
 
 
 def text_only(directory: Path) -> Path:
@@ -244,7 +247,7 @@ def text_only(directory: Path) -> Path:
     tok = tokenizer("text")
     config = Qwen2Config(vocab_size=len(tok), **_TEXT, tie_word_embeddings=False, **_token_ids(tok))
     tok.save_pretrained(directory)
-    return _finish(Qwen2ForCausalLM(config), tok, directory)
+    return plain_output(Qwen2ForCausalLM(config), tok, directory)
 
 
 def _token_ids(tok: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@
     VLLM_CPU_KVCACHE_SPACE=1 $PY tests/performance/engine_cache.py
 
 Scale-VQA has 5 questions about each set of 3 images, and its files hold them in mixed order.
-Both runs go through one real vLLM engine, whose caches are emptied in between, with the same
+All runs go through one real vLLM server, whose caches are emptied in between, with the same
 questions, 16 at once. Printed are prompt tokens, those served from the prefix cache, those that
 were computed, and how many images the vision encoder was given (counted in the worker).
 """
@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
 os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])  # for vLLM's worker
+os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # its caches can be emptied, its worker be asked
 
 
 class EncodedImages:
@@ -60,12 +63,27 @@ async def ask(model: Any, prompts: Sequence[Any], at_once: int) -> tuple[list[An
     return list(await asyncio.gather(*tasks)), time.perf_counter() - started
 
 
-async def forget(model: Any) -> None:
-    """Empty all of the engine's caches, and the harness's note of what was shown."""
-    engine = model._engine
-    for reset in (engine.reset_prefix_cache, engine.reset_mm_cache, engine.reset_encoder_cache):
-        await model._on_loop(reset())  # the engine belongs to the model's own event loop
-    model._sets._shown.clear()
+def call(model: Any, path: str, body: Any = None) -> Any:
+    """What the server's endpoints for developers answer (VLLM_SERVER_DEV_MODE)."""
+    request = urllib.request.Request(
+        model.server.address + path,
+        json.dumps(body or {}).encode(),
+        {"Authorization": f"Bearer {model.server.key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        text = response.read()
+    return json.loads(text) if text else None
+
+
+def count_images(model: Any) -> int:
+    return int(call(model, "/collective_rpc", {"method": "count_images"})["results"][0])
+
+
+def forget(model: Any) -> None:
+    """Empty all of the server's caches, and the harness's note of what was shown."""
+    for cache in ("prefix", "mm", "encoder"):
+        call(model, f"/reset_{cache}_cache")
+    model._shown.clear()
 
 
 def main() -> None:
@@ -101,18 +119,19 @@ def main() -> None:
         if not options.model:
             given |= {"dtype": "float32", "enforce_eager": True}
         extension = {"worker_extension_cls": "engine_cache.EncodedImages", "max_num_seqs": 16}
-        model = load_model(f"vllm/{checkpoint}", engine_args=extension, **given)
+        model: Any = load_model(f"vllm/{checkpoint}", engine_args=extension, **given)
 
         async def measure() -> None:
-            await model.call("count_images")  # type: ignore[attr-defined]
+            await model.start()
+            count_images(model)
             print(f"{options.sets} image sets x 5 questions, 3 images of {options.side} px, "
                   f"{options.at_once} at once, {len(OPTIONS)} options")  # fmt: skip
             print(f"{'':34} {'prompt':>8} {'cached':>8} {'computed':>9} {'images':>7} {'s':>6}")
             computed: list[int] = []
             for name, prompts in runs.items():
-                await forget(model)
+                forget(model)
                 replies, seconds = await ask(model, prompts, options.at_once)
-                (images,) = await model.call("count_images")  # type: ignore[attr-defined]
+                images = count_images(model)
                 total = sum(reply.usage.prompt_tokens for reply in replies)
                 cached = sum(reply.usage.cached_tokens for reply in replies)
                 computed.append(total - cached)

@@ -122,7 +122,7 @@ def main() -> None:
                 "vllm/ dataset order, images last": [prompt(p, True) for p in mixed],
                 "vllm/ by image set (ours)": [prompt(p) for p in numbers],
             }.items():
-                await forget(model)
+                forget(model)
                 replies, seconds = await ask(model, prompts, 64)
                 report(name, replies, seconds)
             await model.aclose()
