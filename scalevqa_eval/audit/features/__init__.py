@@ -12,6 +12,8 @@ from scalevqa_eval.audit.features.structure import Floats, Structure, structure
 from scalevqa_eval.audit.table import Ints, Table, numbered
 from scalevqa_eval.audit.tokens import normalise
 
+ASKED_OFTEN = 20  # a set of options over so many questions is a set of labels
+
 
 class Features:
     """Descriptions of the options of a table, each kind computed when it is first asked for."""
@@ -44,10 +46,17 @@ class Features:
 
     @cached_property
     def set_codes(self) -> Ints:
-        """Rows with the same text in the same set of options have the same number."""
+        """Rows with the same text in the same set of options have the same number.
+
+        Only sets that are asked often are labels (yes/no, grades). To know what is right in a set
+        that stands over a few questions is to have learned their texts: each row is alone there.
+        """
         table = self.table
         place = np.arange(table.rows) - table.start[table.owner]
-        return numbered(list(zip(table.option_set[table.owner].tolist(), place, strict=True)))
+        sets = table.option_set[table.owner]
+        often = np.bincount(table.option_set)[sets] >= ASKED_OFTEN
+        codes = np.where(often, sets, -1 - table.owner)
+        return numbered(list(zip(codes.tolist(), place, strict=True)))
 
     @cached_property
     def same_text(self) -> sparse.csr_matrix:
