@@ -19,23 +19,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from scalevqa_eval.scoring.choices import (
-    LETTER,
-    OTHERS,
+from scalevqa_eval.scoring.reply_text import (
+    ERROR,
     SEVERAL,
     Extraction,
     Options,
-    after_letter,
-    goes_on,
-    options_of,
-    plain_text,
-)
-from scalevqa_eval.scoring.reply_text import (
     answer_tags,
     first_turn,
-    is_error,
+    options_of,
     outside_thought,
     plain_characters,
+    plain_text,
     prose,
 )
 from scalevqa_eval.scoring.statements import (
@@ -67,12 +61,9 @@ def extract_answer(text: str, options: Mapping[str, str] | Sequence[str]) -> Ext
         return Extraction(None, "open-question")
     said, unclosed = outside_thought(plain_characters(text))
     known = options_of(tuple(sorted(options.items())))
-    if is_error(said.lstrip()):
+    if ERROR.match(said.lstrip()):
         return _tagged(said, known) or Extraction(None, "error-text")
-    own, further = first_turn(said)
-    found = _read(own, known)
-    if further and found.method in ("empty", "nothing-found"):
-        found = _read(own + further, known)
+    found = _read(first_turn(said), known)
     if unclosed and found.method in ("empty", "nothing-found"):
         return Extraction(None, "truncated-think")
     return found
@@ -157,7 +148,7 @@ def _tagged(said: str, options: Options) -> Extraction | None:
 
 # --- what is left: bare letters and option texts -------------------------------------------------
 
-_LINE = re.compile(rf"\W{{0,3}}(?:option |choice |选项)?{LETTER}(?P<rest>.*)", re.IGNORECASE)
+_ITEM = re.compile(r"\W{0,3}(?:option )?[(\[]?([A-Z])(?:[).:\]]| ?[✗❌✘×✅✓]|$)", re.IGNORECASE)
 _COLON = re.compile(
     r"(?!.{0,30}(?:error|fail|timeout|options|choices))"
     r"[^\n:→]{2,40}[:→] ?(?=\W{0,3}[A-Z](?![A-Za-z0-9:]))",
@@ -174,64 +165,23 @@ _MENTION = re.compile(
     r"\b(?:is|are|was|were|be|as|by|of|to|with|shows?|represents?|indicates?|suggests?|called)\b|:",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[^\n=;。？?]{1,250}?[.!]?")
+_SENTENCE = re.compile(r"[^\n=;。？?\[]{1,250}?[.!]?")
 
 
 def _bare(text: str, options: Options) -> Extraction | None:
     """A letter that is the whole reply, or stands at its start or end as an answer does."""
     lines = text.split("\n")
-    heads = [_LINE.match(line[:300]) for line in lines]
-    starts = [
-        head[1].upper() if head and re.match(r"[).:\]]| ?[✗❌✘×✅✓]|$", line[head.end(1) :]) else ""
-        for head, line in zip(heads, lines, strict=True)
-    ]
-    echoed = [start for start in starts[:-1] if start] == sorted(options.letters)
-    for place in dict.fromkeys((len(lines) - 1, 0)):
-        line, label = lines[place].strip(), _COLON.match(lines[place])
+    starts = {item[1].upper() for line in lines if (item := _ITEM.match(line))}
+    for line in dict.fromkeys((lines[-1], lines[0])):
+        label = _COLON.match(line)
         if label and not held_back(label[0]):
             line = line[label.end() :]
-        letter = _line_letter(line, options)
-        if not letter:
-            continue
-        others = [one for n, one in enumerate(starts) if one and n != place and one != letter]
-        listed = others and (others[0] > letter if place == 0 else not (label or echoed))
-        if letter == SEVERAL or listed:
-            return Extraction(None, "ambiguous")
-        return Extraction(letter, "letter")
+        if letter := options.choice(line):
+            listed = starts - {letter} and not label
+            if letter == SEVERAL or listed or taken_back(line, letter):
+                return Extraction(None, "ambiguous")
+            return Extraction(letter, "letter")
     return None
-
-
-def _line_letter(line: str, options: Options) -> str | None:
-    if len(line) > options.longest + 400:
-        return None
-    match = _LINE.match(line)
-    if not match or not options.means(match[1], line, match.end(1)):
-        return SEVERAL if options.run(line) and not options.with_text(line) else None
-    letter, rest = match[1].upper(), match["rest"]
-    other = options.leading(line, wanted=letter)
-    if other not in (None, letter) and len(options.plain[other or ""]) > 1:  # "E. coli"
-        return None
-    if goes_on(rest, letter):
-        return SEVERAL
-    after = after_letter(rest)
-    if not re.search(r"\w", after) or re.match(
-        r"[(\[][^()]{0,30}confiden[^()]{0,10}[)\]]$", rest.strip()
-    ):
-        return letter
-    said = options.leading(after, wanted=letter)
-    if not said and re.match(r"\W{0,3}(?:option|choice|选项)", line, re.IGNORECASE):
-        return None  # the heading of what is said about an option
-    if said and (
-        said != letter or (OTHERS.search(rest) and plain_text(after) != options.plain[letter])
-    ):
-        return SEVERAL
-    if said:
-        return letter
-    if OTHERS.search(rest) or taken_back(rest, letter):
-        return SEVERAL
-    marked = re.match(r"[)\]]? ?[.:)]", rest) or line[: match.start(1)].endswith("(")
-    reason = re.match(r",? (?:because|since|as)\b", rest)
-    return letter if match[1].isupper() and (marked or reason) else None
 
 
 def _marked(text: str, options: Options) -> Extraction | None:
@@ -241,47 +191,34 @@ def _marked(text: str, options: Options) -> Extraction | None:
         return None
     last = marks[-1]
     letter, before = last[1], clause_before(text, last.start())
-    concluding = CLOSING.search(before) and not any(
-        mark[1] != letter and mark.end() > last.start() - len(before) for mark in marks
-    )
-    if any(mark[1] != letter for mark in marks) and not concluding:
+    near = last.start() - len(before) if CLOSING.search(before) else 0
+    if any(mark[1] != letter and mark.end() > near for mark in marks):
         return None
     rest = text[last.end() : last.end() + 600]
     own = options.own_text(letter, rest)
     named = own or f" {plain_text(before)} ".endswith(f" {options.plain[letter] or '-'} ")
-    linked = (
-        last[0][0] not in "(["
-        or not rest.strip(". ")
-        or _MARK_LINK.search(text[max(0, last.start() - 16) : last.start()])
-    )
+    linked = last[0][0] not in "([" or not rest.strip(". ") or _MARK_LINK.search(before)
     if not named and not (linked and re.match(r"[.!]?\W{0,2}(?:$|\n| [A-Z])", rest)):
         return None
     after = CLAUSE.split(rest[own:], maxsplit=1)[0]
-    if held_back(before) or DENIED.search(after):
-        return None
-    return Extraction(letter, "letter")
+    return None if held_back(before) or DENIED.search(after) else Extraction(letter, "letter")
 
 
 def _option_text(text: str, options: Options) -> Extraction | None:
     """The text of exactly one option: the reply, a line at its start or end, its one mention."""
     lines = text.split("\n")
-    for piece in (text if len(text) < 2 * options.longest + 40 else "", lines[0], lines[-1]):
-        if piece and (letter := options.with_text(piece)):
+    for piece in (lines[0], lines[-1]):
+        if letter := options.with_text(piece):
             return Extraction(letter, "option-text")
     letter = options.with_text(re.split(r"[.,!](?=\s|$)", lines[0], maxsplit=1)[0])
     said = f" {plain_text(text[:4000])} "
-    named = {one for own, found in options.by_text.items() if f" {own} " in said for one in found}
-    named = {
-        one for one in named
-        if (len(options.plain[one]) > 1 or one == letter)
-        and not any(options.plain[one] in options.plain[o] and o != one for o in named)
-    }  # fmt: skip
-    if letter:
-        alone = named <= {letter}
-        return Extraction(letter if alone else None, "option-text" if alone else "ambiguous")
+    named = [own for own in options.by_text if len(own) > 1 and f" {own} " in said]
+    named = [own for own in named if not any(own in other and own != other for other in named)]
+    if letter and {options.plain[letter]}.issuperset(named):
+        return Extraction(letter, "option-text")
     if len(named) != 1 or not _SENTENCE.fullmatch(text) or held_back(text):
         return None
-    only = named.pop()
     pieces = re.split(r"[,;:(]|\b(?:because|since|given|due|as|with)\b", text)
-    ends = any(f" {plain_text(one)}".endswith(f" {options.plain[only]}") for one in pieces)
-    return Extraction(only, "option-text") if ends and _MENTION.search(text) else None
+    ends = any(f" {plain_text(one)}".endswith(f" {named[0]}") for one in pieces)
+    letter = options.with_text(named[0])
+    return Extraction(letter, "option-text") if ends and _MENTION.search(text) and letter else None

@@ -9,12 +9,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scalevqa_eval.scoring.choices import LETTER, Extraction, Options, after_letter, goes_on
+from scalevqa_eval.scoring.reply_text import LETTER, Extraction, Options, after_letter, goes_on
 
 _NOUN = re.compile(  # sought in the reply in lower case, like the next two
-    r"(?:answer|ans\.?|option|choice|letter|selection|pick|guess|opción|opção|alternativa|respuesta"
-    r"|antwort|réponse|resposta|risposta|ответ|cevap|đáp án|jawaban\w{0,3}|antwoord|odpowiedź"
-    r"|svar)(?!\w)|答案|选项|選択肢|正确的|正解|答え|정답|답|[选選][择擇]?"
+    r"(?:answer|option|choice|letter|guess|respuesta|opción|antwort)(?!\w)"
+    r"|答案|选项|正确的|答え|[选選][择擇]?"
 )
 _OTHERS_ANSWER = re.compile(  # before "answer": it is somebody else's, or an earlier one
     r"(?:['’]s|\b(?:second|third|next(?: best)?|other|alternative|naive|tempting|trap|obvious"
@@ -23,33 +22,23 @@ _OTHERS_ANSWER = re.compile(  # before "answer": it is somebody else's, or an ea
 _ASKED = re.compile(r"[) ]{0,2}(?:\?|,? (?:if|unless|provided|assuming)\b)", re.IGNORECASE)
 _LINK = re.compile(
     r"""(?P<gap>[^.!?;:\n。]{0,80}?)
-    (?: \s(?:is|are|be|es|ist|est|é|è|lautet|adalah|là)\b | \s?[:=→] | \s[—–-]\s | \n | 】
-      | 是|为|は|은|는
+    (?: \s(?:is|are|be|es|ist)\b | \s?[:=] | \s[—–-]\s | \n | 】 | 是|为|は
       | (?:(?<=(?:he|my|al|ct)\sanswer)|(?<=\nanswer)|(?<=^answer)|(?<=ns)|(?<=ns\.))\s?
         (?=[(\[]?(?-i:[A-Z])(?:[)\].,]|$))
       | (?<=[选選择擇案])(?=\s?[(\[【]?(?-i:[A-Z])) )
-    (?: [ :*"“”】,\n] | \b(?:therefore|thus|hence|then|most\ likely|probably|likely|clearly
-      |definitely|indeed|actually|simply|the|an(?=\ option)|correct|best|right|option|choice
-      |letter|answer|number|labell?ed|is|la|letra|opción)(?=\W)
-      | 选项|选择?|还是|应该?|是|为 ){0,14}""",
+    (?: [ :"“”,\n] | \b(?:\w{3,10}ly|therefore|thus|most|the|correct|best|option|choice|letter
+      |answer|is|la|letra|opción)(?=\W) | 选项|选择?|应该?|是|为 ){0,14}""",
     re.IGNORECASE | re.VERBOSE,
 )
-_CHOOSE = re.compile(
-    r"(?:choose|select|pick|go(?:ing)? with|opt for|answer|say|vote for|settle on"
-    r"|lean towards?|think|believe|conclude|recommend)\b"
-    r"(?: (?:that|it is|it['’]s|this|is|the|answer|option|choice|letter|with|correct|best)\b){0,6}"
+_CUE = re.compile(
+    r"\b(?:(?:choose|select|pick|go with|answer|say|think|believe|conclude)\b"
+    r"|(?P<so>(?:so|therefore|thus|hence)\b|(?:it|this)(?:['’]s|\s(?:is|must be))\b))[,:]?"
+    r"(?: (?:that|it is|it['’]s|it must be|is|the|answer|option|choice|correct|best)\b){0,6}"
     r"[\s:\"']{0,3}"
 )
 _WHO = re.compile(
-    r"\b(?:i|we|let)(?:['’](?:d|ll|m|s)|\s(?:am|would|will|should|must|can|have to|am going to))?"
-    r"\s(?:(?:also|\w{2,12}ly)\s)?$",
+    r"\b(?:i|we|let)(?:['’](?:d|ll|s)|\s(?:would|will|should|must|can))?\s(?:\w{2,12}ly\s)?$",
     re.IGNORECASE,
-)
-_SO = re.compile(
-    r"(?:(?:so|therefore|thus|hence|by elimination|in conclusion)\b|因此|所以|故"
-    r"|(?:it|this)(?:['’]s|\s(?:is|has to be|must be))\b(?:\s\w{2,12}ly\b)?)[,:]?"
-    r"(?:\s(?:it is|it['’]s|it must be|it has to be|we have|that is|option|choice|answer)\b){0,2}"
-    r"[\s:\"']{0,3}"
 )
 _LETTER_FIRST = re.compile(r"(?<![A-Za-z0-9'’=+])([A-Z])(?=[\s)\].,:\"'选项是也正不错])")
 _NAMED = re.compile(
@@ -58,13 +47,11 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    r"[\s,)\]\"'–—-]{0,4}(?:is|would be|must be|should be|has to be|seems|(?:appears|seems) to be)"
-    r"\s(?:\w{1,12}\s){0,4}?(?:correct|right|best|answer|true|accurate|most (?:likely|appropriate"
-    r"|accurate|suitable|consistent|plausible|probable|reasonable))\b(?: (?:answer|choice|option"
-    r"|one|match|fit|description|explanation|diagnosis|response|statement|interpretation)){0,2}"
-    r"|[\s,)\]\"']{0,4}(?:best|most (?:closely|accurately|likely)) \w{3,12}s\b(?=(?P<verb>))"
-    r"|\s(?:fits|matches)(?: \w+)? best"
-    r"|\s?(?:选项|项)?(?:也|最)?(?:是|为)?(?:正确|最佳|符合|对)",
+    r"[\s,)\]\"'–—-]{0,4}(?:is|would be|must be|seems)"
+    r"\s(?:\w{1,12}\s){0,4}?(?:correct|right|best|answer|true|accurate|most \w{4,12})\b"
+    r"(?: (?:answer|choice|option|one|match|description|explanation|statement)){0,2}"
+    r"|[\s,)\]\"']{0,4}(?:best|most \w{4,12}ly) \w{3,12}s\b(?=(?P<verb>))"
+    r"|\s(?:fits|matches) best|\s?(?:选项|项)?(?:也|最)?(?:是|为)?(?:正确|最佳|符合|对)",
     re.IGNORECASE,
 )
 _WRONG = re.compile(
@@ -76,7 +63,7 @@ _WRONG = re.compile(
     re.IGNORECASE,
 )
 CLAUSE = re.compile(
-    r"[.!?](?=[\s\"')\]]|$)|[。!?;\n]|,?\s(?=(?:but|because|since|therefore|thus|hence|however"
+    r"[.!?](?=[\s\"')\]”’]|$)|[。!?;\n]|,?\s(?=(?:but|because|since|therefore|thus|hence|however"
     r"|whereas|while|although|though|leaving)\b)|,\s(?=(?:as|which|so|and|where|making)\b)"
     r"|\s(?=so\s(?:the|i|it|option)\b)|(?=因为|而|但)",
     re.IGNORECASE,
@@ -111,21 +98,23 @@ DENIED = re.compile(
 )
 _TAIL = re.compile(  # what may follow a letter that is the answer
     r"[)\]\"'”’ ]{0,3}(?:$|[\n.,;:!?。,—–(-])"
-    r"| ?\b(?:because|since|as|given|based|due|with|in|on|here|among|of|from|that|which|and|not"
-    r"|rather|but|although|though|while|whereas)\b"
+    r"| ?\b(?:because|since|as|based|due|with|in|on|here|of|from|that|which|and|not|but)\b"
     r"|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]",
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
-    r"(?:^|[.!?\n,;—–-]\s?)(?:no |oh )?(?:wait|actually|no|hmm|hold on|correction"
-    r"|on second thoughts?|sorry|oops|or|scratch that|however|but|apolog\w+"
-    r"|let me (?:re|correct|revise))\b",
+    r"(?:^|[.!?\n,;—–-]\s?)(?:wait|actually|no|hmm|hold on|correction|on second thoughts?|sorry"
+    r"|or|however|but|apolog\w+|let me (?:re|correct|revise))\b",
+    re.IGNORECASE,
+)
+_WITHDRAWN = re.compile(  # "However, this is not correct."; "The answer is not among the options."
+    r"(?:^|[.!?\n]\W{0,3})(?:(?:however|but|yet|although|unfortunately),? )?(?:(?:this|that|it)"
+    r"(?: (?:answer|option|choice))? (?:is|was|does|can)(?: ?not|n['’]t)\b[^.!?\n]{0,30}?"
+    r"\b(?:correct|right|answer|match)|[^.!?\n]{0,40}\banswer is not (?:among|in|one of|listed))",
     re.IGNORECASE,
 )
 CLOSING = re.compile(
-    r"\b(?:therefore|thus|hence|so|final|finally|conclusion|overall|ultimately|in summary)\b"
-    r"|因此|所以|综上|最终|故",
-    re.IGNORECASE,
+    r"\b(?:therefore|thus|hence|so|final|finally|conclusion)\b|因此|所以|综上|故", re.IGNORECASE
 )
 _LABEL = re.compile(
     r"\W{0,4}(?:(?:the|my|final|correct|best|right) ){0,3}(?:answer|ans|option|choice|答案)\W{0,3}"
@@ -144,7 +133,6 @@ class _Statement:
     letter: str | None
     reason: str = ""
     firm: bool = True
-    label: bool = False  # "Answer: B" on a line of its own
 
 
 def statements(text: str, options: Options) -> Extraction | None:
@@ -160,12 +148,10 @@ def statements(text: str, options: Options) -> Extraction | None:
         gap = noun[0] + link["gap"] if link else ""
         if link and not re.search(r"(?<![A-Za-z])[A-Z](?![A-Za-z])|choices|options", gap):
             found.append(_stated(text, noun.start(), link.end(), options, terminal=False))
-    for cue in _CHOOSE.finditer(lower):
-        if _WHO.search(text, max(0, cue.start() - 40), cue.start()):
-            found.append(_stated(text, cue.start(), cue.end(), options, terminal=False))
-    for cue in _SO.finditer(lower):
-        if not lower[cue.start() - 1 : cue.start()].isalpha() or not cue[0][0].isascii():
-            found.append(_stated(text, cue.start(), cue.end(), options, terminal=True))
+    for cue in _CUE.finditer(lower):
+        so = cue["so"] is not None
+        if so or _WHO.search(text, max(0, cue.start() - 40), cue.start()):
+            found.append(_stated(text, cue.start(), cue.end(), options, terminal=so))
     rejected: dict[str, int] = {}
     for match in _LETTER_FIRST.finditer(text):
         letter = match[1]
@@ -220,9 +206,11 @@ def _stated(
         if terminal and (match[1].islower() or not (own or re.match(r"[.,)]? ?(?:$|[.!(])", tail))):
             return None
         listed = rest[match.end(1) : match.end(1) + 1] in (".", ")", ":")
-        echo = listed and re.match(r"\W{0,3}([A-Z])[.):]", rest[end + own :].partition("\n")[2])
-        if echo and ord(echo[1]) == ord(letter) + 1:  # the options are listed, not chosen
-            return None
+        echo = listed and re.match(
+            r"\W{0,3}((?<=\()[a-z]|[A-Z])[.):]", rest[end + own :].partition("\n")[2]
+        )
+        if echo and text[position - 1] == "\n" and echo[1].upper() != letter:
+            return _Statement(start, position + end, None, "ambiguous")  # listed, not chosen
         closed = rest[end - 1 : end] in (")", "]") or rest[end : end + 2] == ". "
         named = closed or re.match(r" ?[.):(,–—-]", tail)
         other = named and not own and options.with_text(_PHRASE_END.split(after_letter(tail))[0])
@@ -235,7 +223,9 @@ def _stated(
         return None
     else:
         phrase = _PHRASE_END.split(line, maxsplit=1)[0]
-        said = options.with_text(phrase) or options.with_text(re.split(r"[,(]", phrase)[0])
+        said = options.with_text(phrase) or options.with_text(
+            re.split(r",(?! ?-?\d)|\(", phrase)[0]
+        )
         if said is None:
             if (
                 match
@@ -251,7 +241,6 @@ def _stated(
         text.rfind("\n", 0, position - 1 if text[position - 1] == "\n" else position) + 1 : position
     ]
     label = len(own_line) < 40 and bool(_LABEL.match(own_line))
-    settles = label and (":" in own_line or "final" in own_line.lower())
     sentence = own_line if label else clause_before(text, start) + text[start:position]
     clause = _COMMA.split(sentence)[-1]
     ended = text[position + end - own : position + end + 2].lstrip(")* ").startswith((". ", ".\n"))
@@ -259,12 +248,10 @@ def _stated(
         "" if ended else CLAUSE.split(text[position + end : position + end + 200], maxsplit=1)[0]
     )
     after = re.split(r"[,:(–—]| not | rather than | instead of ", after, maxsplit=1)[0]
-    asked = re.match(
-        r"[) ]{0,2}(?:\?|,? (?:if|unless|provided|assuming)\b)", text[position + end :]
-    )
+    asked = _ASKED.match(text, position + end)
     if NEGATION.search(clause) or DENIED.search(after) or CONDITION.search(sentence) or asked:
         return _Statement(start, position + end, None, "no-answer")
-    return _Statement(start, position + end, letter, firm=not terminal, label=settles)
+    return _Statement(start, position + end, letter, firm=not terminal)
 
 
 def _decide(found: list[_Statement], rejected: Mapping[str, int], text: str) -> Extraction | None:
@@ -291,7 +278,9 @@ def _decide(found: list[_Statement], rejected: Mapping[str, int], text: str) -> 
 
 
 def taken_back(rest: str, letter: str | None) -> bool:
-    """Whether what follows takes the letter back: "no, wait", and then another letter."""
+    """Whether what follows takes the letter back: "this is not correct", "no, wait, A"."""
+    if _WITHDRAWN.search(rest):
+        return True
     for change in _CHANGE.finditer(rest):
         other = re.match(
             r"[^.!?\n]{0,30}?(?<![A-Za-z0-9])([A-Z])(?=\W*(?:$|\n|[.!]))",
@@ -304,7 +293,5 @@ def taken_back(rest: str, letter: str | None) -> bool:
 
 def _settled(text: str, first: _Statement, last: _Statement) -> bool:
     """Whether something decides for the later of two statements that differ."""
-    if last.label and not first.label:
-        return True
     closing = CLOSING.search(clause_before(text, last.start) + text[last.start : last.end])
     return bool(closing or _CHANGE.search(text[first.end : last.start]))
