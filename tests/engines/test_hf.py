@@ -247,6 +247,31 @@ def test_pixel_limits_for_a_model_with_none(checkpoints: Callable[[str], str]) -
         load_model(f"hf/{checkpoints('llava')}", max_pixels=1000)
 
 
+def test_a_lora_is_loaded_on_its_base(qwen: str, tmp_path: Path, opened: Open) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForImageTextToText
+
+    torch.manual_seed(0)
+    base = AutoModelForImageTextToText.from_pretrained(qwen)
+    settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(base, settings).save_pretrained(tmp_path)
+    model = opened(f"hf/{tmp_path}")
+    prompts = image_set_prompts(1)
+    adapted, plain = (ask_all(each, prompts) for each in (model, opened(f"hf/{qwen}")))
+    assert [reply.text for reply in adapted] != [reply.text for reply in plain]
+    assert model.identity["checkpoint"] == load_model(f"hf/{qwen}").identity["checkpoint"]
+    assert model.identity["adapter"]
+    with pytest.raises(UsageError, match=r"LoRA adapter.*merge it into its base"):
+        load_model(f"vllm/{tmp_path}")
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({f"other.{key}": value for key, value in load_file(file).items()}, file)
+    (found,) = ask_each(opened(f"hf/{tmp_path}"), prompts[:1])
+    assert isinstance(found, ModelError)
+    assert "does not fit its base model" in str(found)
+
+
 @pytest.fixture
 def copy(qwen: str, tmp_path: Path) -> Path:
     return Path(shutil.copytree(qwen, tmp_path / "copy"))

@@ -93,6 +93,19 @@ def _save(config: Any, processor: Any, tok: Any, directory: Path) -> Path:
     return plain_output(model, tok, directory, END, "<unk>")
 
 
+def _as_on_the_hub(directory: Path) -> Path:
+    """A vision tower's weights by the names of published checkpoints, which vLLM asks for."""
+    from safetensors.torch import load_file, save_file
+
+    file = directory / "model.safetensors"
+    named = {
+        key.replace("vision_tower.", "vision_tower.vision_model."): value
+        for key, value in load_file(file).items()
+    }
+    save_file(named, file, metadata={"format": "pt"})
+    return directory
+
+
 def llava15(directory: Path) -> Path:
     from transformers import CLIPImageProcessor, LlavaConfig, LlavaProcessor
 
@@ -107,7 +120,7 @@ def llava15(directory: Path) -> Path:
         vision_config=_clip(), text_config=_text(tok),
         image_token_index=tok.convert_tokens_to_ids("<image>"), tie_word_embeddings=False,
     )  # fmt: skip
-    return _save(config, processor, tok, directory)
+    return _as_on_the_hub(_save(config, processor, tok, directory))
 
 
 def llava_next(directory: Path) -> Path:
@@ -127,7 +140,7 @@ def llava_next(directory: Path) -> Path:
         vision_config=_clip(), text_config=_text(tok), image_grid_pinpoints=pins,
         image_token_index=tok.convert_tokens_to_ids("<image>"), tie_word_embeddings=False,
     )  # fmt: skip
-    return _save(config, processor, tok, directory)
+    return _as_on_the_hub(_save(config, processor, tok, directory))
 
 
 def llava_onevision(directory: Path) -> Path:
@@ -153,7 +166,7 @@ def llava_onevision(directory: Path) -> Path:
         image_token_index=tok.convert_tokens_to_ids("<image>"),
         video_token_index=tok.convert_tokens_to_ids("<video>"), tie_word_embeddings=False,
     )  # fmt: skip
-    return _save(config, processor, tok, directory)
+    return _as_on_the_hub(_save(config, processor, tok, directory))
 
 
 def internvl(directory: Path) -> Path:
@@ -189,8 +202,9 @@ def internvl(directory: Path) -> Path:
 def gemma3(directory: Path) -> Path:
     from transformers import Gemma3Config, Gemma3ImageProcessor, Gemma3Processor
 
+    newlines = ("\n" * count for count in range(1, 5))  # which vLLM looks up
     tok = llama_tokenizer(
-        "<start_of_image>", "<end_of_image>", image="<image_soft_token>",
+        "<start_of_image>", "<end_of_image>", *newlines, image="<image_soft_token>",
         boi_token="<start_of_image>", eoi_token="<end_of_image>",
     )  # fmt: skip
     tok.chat_template = template("<start_of_image>", begin="{{ bos_token }}")
@@ -208,7 +222,7 @@ def gemma3(directory: Path) -> Path:
         boi_token_index=ids("<start_of_image>"), eoi_token_index=ids("<end_of_image>"),
         tie_word_embeddings=False,
     )  # fmt: skip
-    return _save(config, processor, tok, directory)
+    return _as_on_the_hub(_save(config, processor, tok, directory))
 
 
 def idefics3(directory: Path) -> Path:

@@ -119,7 +119,14 @@ LOG = """\
             "ValueError: The repository holds custom code.\n"
             "  Please pass the argument trust_remote_code=True.",
         ),
-        ("usage: x\napi_server.py: error: no --y\n", "api_server.py: error: no --y"),
+        (
+            "usage: x\napi_server.py: error: no such --y, see --help\n",
+            "api_server.py: error: no such --y, see --help",
+        ),
+        (
+            '  File "gemma3.py", line 9, in newline\n    vocab["x"]\nKeyError: \'x\'\n',
+            'KeyError: \'x\'\n  File "gemma3.py", line 9, in newline\n  vocab["x"]',
+        ),
         ("one\ntwo\n", "the end of its log:\n  one\n  two"),
         ("\n", "its log is empty"),
     ],

@@ -45,9 +45,9 @@ _PLACEMENT = re.compile(
     r"|limit_mm_per_prompt|.*swap_space|cpu_offload_gb|kv_cache_memory_bytes|load_format"
 )
 # The line that ends a traceback, or argparse's, behind what vLLM and its loggers write before it.
+_PREFIX = re.compile(r"^(?:\([^)]*\) )?(?:ERROR [^\]]*\] ?)?")
 _ERROR = re.compile(
-    r"^(?:\([^)]*\) )?(?:ERROR [^\]]*\] ?)?"
-    r"((?:[\w.]+(?:Error|Exception|Interrupt)|[\w.-]+: error)\b.*)"
+    _PREFIX.pattern + r"((?:[\w.]+(?:Error|Exception|Interrupt)|[\w.-]+: error)\b.*)"
 )
 
 
@@ -414,7 +414,8 @@ class Server:
 def reason_in(log: str) -> str:
     """What went wrong: the first error of a server's log with the lines after it, or its end.
 
-    The first is the cause; those after it tell that a process ended because another did.
+    The first is the cause; those after it tell that a process ended because another did. One of
+    few words (`KeyError: 'x'`) comes with the place in the code that raised it.
     """
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     for place, line in enumerate(lines):
@@ -423,7 +424,9 @@ def reason_in(log: str) -> str:
             for more in lines[place + 1 : place + 6]:
                 if "Traceback" in more or _ERROR.match(more):
                     break
-                said.append(re.sub(r"^\([^)]*\) (?:ERROR [^\]]*\] ?)?", "", more))
+                said.append(_PREFIX.sub("", more))
+            if len(found[1]) < 40 and len(said) == 1:
+                said += [_PREFIX.sub("", before).strip() for before in lines[place - 2 : place]]
             return "\n  ".join(said)
     return "\n  ".join(["the end of its log:", *lines[-15:]]) if lines else "its log is empty"
 
