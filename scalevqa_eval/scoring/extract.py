@@ -177,7 +177,7 @@ def _bare(text: str, options: Options) -> Extraction | None:
         if label and not held_back(label[0]):
             line = line[label.end() :]
         if letter := options.choice(line):
-            listed = starts - {letter} and not label
+            listed = len(lines) > 1 and starts - {letter} and not label  # alone: "E. coli"
             if letter == SEVERAL or listed or taken_back(line, letter):
                 return Extraction(None, "ambiguous")
             return Extraction(letter, "letter")
