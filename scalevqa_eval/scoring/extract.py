@@ -149,6 +149,10 @@ def _tagged(said: str, options: Options) -> Extraction | None:
 # --- what is left: bare letters and option texts -------------------------------------------------
 
 _ITEM = re.compile(r"\W{0,3}(?:option )?[(\[]?([A-Z])(?:[).:\]]| ?[✗❌✘×✅✓]|$)", re.IGNORECASE)
+_SAID_OF = re.compile(
+    r"\W{0,3}([A-Z])[)\]] (?:do(?:es)?|did|is|was|has|had|can|cannot|could|would|seems?|lacks?"
+    r"|fails?|conflicts?|contradicts?)\b"
+)
 _COLON = re.compile(
     r"(?!.{0,30}(?:error|fail|timeout|options|choices))"
     r"[^\n:→]{2,40}[:→] ?(?=\W{0,3}[A-Z](?![A-Za-z0-9:]))",
@@ -176,6 +180,10 @@ def _bare(text: str, options: Options) -> Extraction | None:
         label = _COLON.match(line)
         if label and not held_back(label[0]):
             line = line[label.end() :]
+        said = _SAID_OF.match(line)  # "(B) does not match": "B is correct" was a statement
+        known = said and said[1] in options.letters
+        if said and known and not options.own_text(said[1], line[said.end(1) :]):
+            continue
         if letter := options.choice(line):
             listed = len(lines) > 1 and starts - {letter} and not label  # alone: "E. coli"
             if letter == SEVERAL or listed or taken_back(line, letter):

@@ -71,8 +71,10 @@ CLAUSE = re.compile(
 _COMMA = re.compile(r",\s?(?=(?:the|it|i|we|so|this|my|option)\b|[^\x00-\xff])", re.IGNORECASE)
 _OUT = (
     r"wrong|incorrect\w*|inaccurate|false|worst|least|unlikely|weak\w*|mistake\w*|absent|absence"
+    r"|improbable|implausible|unsupported|poor (?:match|fit|choice)|trap|struck out|discount\w*"
     r"|hardly|anything but|distractor|against|(?<!by )eliminat\w*|exclud\w*|discard\w*|reject\w*"
     r"|drop\w*|remov\w*|refut\w*|dismiss\w*|avoid\w*|lack\w*|contradict\w*"
+    r"|inconsistent|incompatible|(?:set|sets|setting|put|putting) aside|(?:take|taking|took) back"
     r"|part(?:ly|ially)|in part|another|rather than|unlike|used to"
     r"|(?:cross|rul)(?:e|es|ed|ing)? (?:it |this )?out"
 )
@@ -92,7 +94,7 @@ CONDITION = re.compile(
 )
 DENIED = re.compile(
     rf"\b(?:{_OUT}|if|unless|were (?:it|there|not)|only (?:when|for|if|with)|last)\b"
-    r"|\b(?:is|was|can|could|does) ?(?:not\b|n['’]t)|cannot\b"
+    r"|\b(?:is|was|can|could|do|does|did) ?(?:not\b|n['’]t)|cannot\b"
     r"|では(?:な|あり)|가 아니|错|误|不",
     re.IGNORECASE,
 )

@@ -123,6 +123,16 @@ def test_large_files_are_compared_in_blocks(checkpoint: Path) -> None:
     assert fingerprint(checkpoint) != before
 
 
+def test_a_large_tokenizer_is_read_whole(checkpoint: Path) -> None:
+    """Gemma 3's has 33 MB, Qwen's 11: one merge in its middle changes prompts."""
+    text = bytearray(20 * 1024 * 1024)
+    (checkpoint / "tokenizer.json").write_bytes(text)
+    before = fingerprint(checkpoint)
+    text[1_000_000] = 1
+    (checkpoint / "tokenizer.json").write_bytes(text)
+    assert fingerprint(checkpoint) != before
+
+
 @pytest.mark.parametrize("cut", [0, 4, 8, 20, -1])
 def test_truncated_weights_are_found(checkpoint: Path, cut: int) -> None:
     file = checkpoint / "model.safetensors"

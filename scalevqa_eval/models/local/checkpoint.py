@@ -13,7 +13,8 @@ from typing import Any
 from scalevqa_eval.errors import MissingExtra, UsageError
 
 _BLOCK = 64 * 1024
-_STRIDE = 8 * 1024 * 1024  # one block is read every so many bytes of a large file
+_STRIDE = 8 * 1024 * 1024  # one block is read every so many bytes of a large weight file
+_WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"})
 # Files that no engine reads. Everything else may change a reply: tokenizers, templates, code.
 _SKIPPED = frozenset({".md", ".png", ".jpg", ".jpeg", ".gif", ".pdf", ".log"})
 _SKIPPED_NAMES = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt", "training_args.bin"})
@@ -168,14 +169,14 @@ def fingerprint(directory: Path) -> str:
     """sha256 over the files' names, sizes and evenly spaced blocks of their content.
 
     Not every byte is read (a 7B model has 16 GB), but training or merging changes every block of
-    a weight file, and the small files, which decide about prompts, are read whole.
+    a weight file, and all others, which decide about prompts, are read whole.
     """
     digest = hashlib.sha256()
     for file in _files(directory):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(directory).as_posix()}\0{size}\0".encode())
         with file.open("rb") as stream:
-            if size <= _STRIDE:
+            if size <= _STRIDE or file.suffix not in _WEIGHTS:
                 digest.update(stream.read())
                 continue
             for offset in [*range(0, size - _BLOCK, _STRIDE), size - _BLOCK]:
