@@ -181,9 +181,7 @@ def evaluate_strata(
     ]  # fmt: skip
     leak = np.array([[pair[0] for pair in row] for row in moments])
     error = np.array([[pair[1] for pair in row] for row in moments])
-    guessing = np.array(
-        [np.sqrt((p.chances * (1 - p.chances)).sum()) / len(p.chances) for p in parts]
-    )
+    guessing = np.array([_guessing_error(p.chances) for p in parts])
     family = family_test(standardise(leak, error, guessing))
     return [
         _stratum(name, mask, credits, part, base[0], margin, family, s, own_p[name],
@@ -235,13 +233,14 @@ def _stratum(
             )
         )  # fmt: skip
     values = {c.name: np.clip(c.real[mask], 0, 1) for c in credits}
-    largest = max(difference_interval(value, base, labels, 0.90).high for value in values.values())
+    least_error = _least_error(given.chances)
+    largest = max(_limit(value, base, labels, least_error) for value in values.values())
     best = choose(values, labels)
     shown = family.p_adjusted[number] <= LEVEL and not by_design
     imbalance = float((base - given.chances).mean())
     verdict: Verdict = "clean" if by_design else decide(shown, largest, imbalance, margin)
     error, freedom = difference_error(values[best], base, labels)
-    seen = detectable_difference(error, freedom, level=2 * LEVEL)
+    seen = detectable_difference(max(error, least_error), freedom, level=2 * LEVEL)
     return StratumResult(
         name=name,
         clusters=len(set(labels)),
@@ -257,6 +256,27 @@ def _stratum(
         majority=share(base, given.chances, labels),
         probes=tuple(probes),
     )
+
+
+def _least_error(chances: Floats) -> float:
+    """A probe that only repeats the base rate has no error of its own: part of guessing's."""
+    return 0.8 * _guessing_error(chances)
+
+
+def _guessing_error(chances: Floats) -> float:
+    """Standard error of the accuracy of a guesser."""
+    return float(np.sqrt((chances * (1 - chances)).sum())) / len(chances)
+
+
+def _limit(value: Floats, base: Floats, labels: Sequence[str], least_error: float) -> float:
+    """The largest leak (one-sided 95 %) that a probe's answers leave possible.
+
+    A probe that is below the base rate has only learned nothing, or its labels' dependence within
+    slides: its limit is counted from 0, or few slides would certify what they cannot exclude.
+    """
+    leak = float((value - base).mean())
+    reach = difference_interval(value, base, labels, 0.90).high - leak
+    return max(leak, 0.0) + max(reach, 1.645 * least_error)
 
 
 def _evidence(credits: Sequence[Credits], standard: Floats, best: str) -> str:

@@ -41,7 +41,8 @@ def test_a_prior_that_hangs_on_the_question_is_found(labels: tuple[str, ...]) ->
 def test_labels_that_hang_together_in_a_slide_are_no_leak() -> None:
     for seed in range(3):
         report = quick(grades(seed, slides=12, each=10))
-        assert report.verdict != "leaky"
+        # Nor can so few slides exclude one, unless the draw is balanced for each text.
+        assert report.verdict == ("clean" if report.text_only.by_design else "undecided")
         whole = report.text_only
         assert whole.null_sd is not None
         assert whole.null_sd > 0.05  # guessing by the question would have 0.04
