@@ -45,13 +45,6 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def ngrams(words: tuple[str, ...], low: int, high: int) -> list[str]:
-    """All runs of `low` to `high` tokens, joined by blanks."""
-    return [
-        " ".join(words[i : i + n]) for n in range(low, high + 1) for i in range(len(words) - n + 1)
-    ]
-
-
 class Hasher:
     """Tokens to 64-bit numbers that depend on the token alone (no salt, no order)."""
 
