@@ -20,11 +20,17 @@ from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.phrases import find_phrases
 from scalevqa_eval.audit.position import PositionBias, position_bias
 from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE
-from scalevqa_eval.audit.reading import Selection, read_for_audit, select
+from scalevqa_eval.audit.reading import (
+    MOST,
+    Sampled,
+    Selection,
+    read_for_audit,
+    sample_slides,
+    select,
+)
 from scalevqa_eval.audit.redraws import DRAWS, possible, relabelled_together
 from scalevqa_eval.audit.report import LEVELS, AuditReport, Cue, QuestionLeak
 from scalevqa_eval.audit.results import Share, StratumResult, rounded
-from scalevqa_eval.audit.sample import MOST, Sampled, sample_slides
 from scalevqa_eval.audit.textonly import TextOnly, probe_text
 from scalevqa_eval.audit.transfer import Transfer, probe_transfer
 from scalevqa_eval.audit.verdict import LEVEL, MARGIN, Verdict, overall

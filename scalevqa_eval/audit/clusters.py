@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from scalevqa_eval.audit.patients import patients
 from scalevqa_eval.types import Question
 
 _FIELD = re.compile(
@@ -18,6 +17,7 @@ _FIELD = re.compile(
 )
 _ENOUGH = 5  # a field of fewer values is more likely a kind of slides than a slide
 _PATIENT = re.compile(r"patient|case|subject|donor", re.IGNORECASE)
+_TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?![A-Z0-9])")
 
 
 def cluster_fields(row: Mapping[str, Any]) -> dict[str, str | int]:
@@ -88,6 +88,12 @@ def _guesses(questions: Sequence[Question]) -> list[tuple[str, Label]]:
     guesses += [(f"field {name!r}", _field(name)) for name in fields]
     guesses += [("image directory", _directory), ("image", _image)]
     return guesses
+
+
+def patients(question: Question) -> tuple[str, ...]:
+    """TCGA patients that a question's slide, images or id name, in that order, each once."""
+    texts = (question.slide or "", *question.image_set, question.id)
+    return tuple(dict.fromkeys(name for t in texts for name in _TCGA.findall(t.upper())))
 
 
 def _tcga(question: Question) -> str | None:

@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import GroupKFold
 
 from scalevqa_eval.audit import logit
 from scalevqa_eval.audit.features import Features
@@ -20,7 +21,30 @@ from scalevqa_eval.audit.table import Ints, Table
 
 TIE = 1e-4
 """Options whose scores differ by less share the credit: single precision tells no more."""
+FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 5_000
+"""Three folds from 5,000 questions on: two thirds of so many are enough to learn from."""
 _ENOUGH = 4_000  # questions that the few weights of a combination are fitted on
+
+
+def fold_count(n: int, clusters: int) -> int:
+    """How many folds to make; 0 if no two can be made."""
+    wanted = FOLDS if n < MANY else FOLDS_OF_MANY
+    return 0 if clusters < 2 else min(wanted, clusters)
+
+
+def make_folds(clusters: Sequence[object] | Ints, count: int, seed: int) -> Ints:
+    """The fold of each question: whole clusters, shuffled by the seed.
+
+    As many clusters in each fold as in the others (not as many questions: to fill the emptiest
+    fold with the largest cluster next leaves one partition only, whatever the seed).
+    """
+    labels = np.array([str(cluster) for cluster in clusters])
+    state = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, 29])))
+    splitter = GroupKFold(count, shuffle=True, random_state=state)
+    fold = np.empty(len(labels), dtype=np.intp)
+    for number, (_, held_out) in enumerate(splitter.split(labels, groups=labels)):
+        fold[held_out] = number
+    return fold
 
 
 @dataclass(frozen=True)

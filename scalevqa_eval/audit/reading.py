@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from scalevqa_eval.audit.clusters import Clusters, cluster_fields, find_clusters
 from scalevqa_eval.audit.findings import Finding, Severity
+from scalevqa_eval.audit.table import content_key
 from scalevqa_eval.audit.tokens import MAX_CHARACTERS, normalise
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark, Question
@@ -17,6 +20,10 @@ from scalevqa_eval.types import Benchmark, Question
 if TYPE_CHECKING:
     from scalevqa_eval.data import Loaded
 
+MOST = 30_000
+"""Questions that settle a leak to within half a point: an interval narrows with the square root of
+the slides, time and memory grow with the questions."""
+_OPTIONS = 4  # a question of more counts as several
 _ROWS = 20  # shown in one finding
 _IDS = 100
 
@@ -204,3 +211,55 @@ def _finding(kind: str, severity: Severity, concerned: Sequence[Question], messa
         {"questions": len(concerned)},
         ids[:_IDS],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """How many questions and clusters were drawn, of how many."""
+
+    questions: int
+    of: int
+    clusters: int
+    of_clusters: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return (
+            f"audited were {self.questions:,} of {self.of:,} questions: {self.clusters:,} of "
+            f"{self.of_clusters:,} slides, drawn at random"
+        )
+
+
+def sample_slides(selected: Selection, most: int, seed: int) -> tuple[Selection, Sampled | None]:
+    """Slides in random order until `most` questions of four options (or as many options) are had.
+
+    The last slide drawn may be cut: its questions are taken in the order of their content. The
+    draw does not depend on the order of rows where slides are named.
+    """
+    questions, labels = selected.questions, selected.clusters.labels
+    weights = np.array([len(q.options) / _OPTIONS for q in questions])
+    if weights.sum() <= most:
+        return selected, None
+    members: dict[str, list[int]] = {}
+    for i, label in enumerate(labels):
+        members.setdefault(label, []).append(i)
+    names = sorted(members)
+    chosen: list[int] = []
+    taken = 0.0
+    for place in np.random.default_rng([seed, 71]).permutation(len(names)):
+        own = sorted(members[names[place]], key=lambda i: content_key(questions[i]))
+        for i in own:
+            if taken + weights[i] > most and chosen:
+                break
+            chosen.append(i)
+            taken += weights[i]
+        else:
+            continue
+        break
+    kept = sorted(chosen)
+    part = tuple(labels[i] for i in kept)
+    clusters: Clusters = replace(selected.clusters, labels=part)
+    found = Sampled(len(kept), len(questions), clusters.count, selected.clusters.count)
+    return replace(selected, questions=tuple(questions[i] for i in kept), clusters=clusters), found

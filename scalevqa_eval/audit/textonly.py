@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from scalevqa_eval.audit.crossval import Answers, Draw, cross_validate, option_credit
+from scalevqa_eval.audit.crossval import (
+    Answers,
+    Draw,
+    cross_validate,
+    fold_count,
+    make_folds,
+    option_credit,
+)
 from scalevqa_eval.audit.features import Features
-from scalevqa_eval.audit.folds import fold_count, make_folds
 from scalevqa_eval.audit.inference import Credits, Given, clustered_p, evaluate_strata, share
 from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.mates import Mates, find_mates

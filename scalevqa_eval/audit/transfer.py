@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scalevqa_eval.audit.crossval import Draw, cross_validate, option_credit
+from scalevqa_eval.audit.crossval import Draw, cross_validate, fold_count, make_folds, option_credit
 from scalevqa_eval.audit.features import Features
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.audit.folds import fold_count, make_folds
 from scalevqa_eval.audit.inference import clustered_p, share
 from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE, MAJORITY, learned
 from scalevqa_eval.audit.reading import select

@@ -13,8 +13,7 @@ from scipy import optimize, stats
 
 from scalevqa_eval.audit import logit
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.crossval import credit
-from scalevqa_eval.audit.folds import fold_count, make_folds
+from scalevqa_eval.audit.crossval import credit, fold_count, make_folds
 from scalevqa_eval.audit.inference import choose, family_test, standardise
 from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.position import PositionBias, position_bias

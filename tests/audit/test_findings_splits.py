@@ -84,7 +84,11 @@ def test_near_duplicate_texts_are_told_apart_by_what_they_give_away() -> None:
     other = replace(same, answer="D" if letter != "D" else "A")
     again = question(3, text=first.text, options=options, answer="D", views=first.views)
 
-    assert kinds(examine(benchmark(first, same)))["repeated-text"].question_ids == ("q1", "q2")
+    repeated = kinds(examine(benchmark(first, same)))["repeated-text"]
+    assert repeated.question_ids == ("q1", "q2")
+    # Whether it can be learned is for the probes to say: the verdict beside it may be clean.
+    assert "who learned one knows the other" in repeated.message
+    assert "learned from the text" not in repeated.message
     found = kinds(examine(benchmark(first, other)))
     assert found["counterfactual-text"].severity == "note"
     assert "repeated-text" not in found
@@ -200,6 +204,17 @@ def test_equal_names_under_other_roots_are_not_the_same_image(tmp_path: Path) ->
     here = benchmark(question(1), root=tmp_path / "a")
     there = benchmark(replace(question(1), id="t1", slide="x"), root=tmp_path / "b", name="t")
     assert "shared-image" not in kinds(examine(here, [there]))
+
+
+def test_images_of_other_splits_are_not_counted_as_missing(tmp_path: Path) -> None:
+    there = benchmark(*(question(i) for i in range(10, 20)), root=tmp_path, name="train")
+    nothing = kinds(examine(benchmark(question(1), root=tmp_path), [there]))
+    assert nothing["images-not-seen"].evidence["images"] == 2
+    for scale in ("low", "mid"):
+        (tmp_path / "s1").mkdir(exist_ok=True)
+        textured(ord(scale[0])).save(tmp_path / f"s1/{scale}.png")
+    found = kinds(examine(benchmark(question(1), root=tmp_path), [there]))
+    assert not {"images-not-seen", "images-missing"} & set(found)
 
 
 def test_missing_images_are_said_and_damaged_ones_do_no_harm(tmp_path: Path) -> None:

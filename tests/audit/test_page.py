@@ -17,10 +17,9 @@ from rich.console import Console
 from scalevqa_eval.audit import Finding
 from scalevqa_eval.audit.against import changes, read_audit
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.badge import badge_svg
 from scalevqa_eval.audit.datasheet import datasheet
+from scalevqa_eval.audit.output import badge_svg, subsets
 from scalevqa_eval.audit.page import to_html
-from scalevqa_eval.audit.subsets import subsets
 from scalevqa_eval.audit.tables import VERDICT_WORDS, dimensions, first_line
 from scalevqa_eval.audit.terminal import show
 from scalevqa_eval.audit.verdict import VERDICTS

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from datasketch import MinHash, MinHashLSH
 
-from scalevqa_eval.audit.dataset.splits import Source
 from scalevqa_eval.audit.findings import LISTED, Finding, Severity, counted
 from scalevqa_eval.audit.tokens import Hasher, hashed_ngrams, normalise, tokens
-from scalevqa_eval.types import Question
+from scalevqa_eval.types import Benchmark, Question
 
 SIMILARITY = 0.8
 _PERMUTATIONS = 96
@@ -118,7 +117,7 @@ def _answer(question: Question) -> str:
     return normalise(text)
 
 
-def repeated_texts(questions: Sequence[Question], others: Sequence[Source]) -> list[Finding]:
+def repeated_texts(questions: Sequence[Question], others: Sequence[Benchmark]) -> list[Finding]:
     """Near-duplicate texts within the audited questions, and in each other split."""
     hasher = Hasher()
     audited = [(question, shingles(question, hasher)) for question in questions]
@@ -140,23 +139,21 @@ def _matches(index: TextIndex, audited: Iterable[tuple[Question, Shingles]]) -> 
 
 
 def _within(matches: Sequence[Match]) -> list[Finding]:
-    twice = [match for match in matches if match.same_images]
-    decided = [match for match in matches if not match.same_images and match.decided]
-    undecided = [match for match in matches if not match.same_images and not match.decided]
+    apart = [match for match in matches if not match.same_images]
     kinds: list[tuple[str, Severity, list[Match], str]] = [
-        ("repeated-question", "warning", twice,
+        ("repeated-question", "warning", [match for match in matches if match.same_images],
          "{n} are asked about the same images in nearly the same words as another."),
-        ("repeated-text", "warning", decided,
-         "{n} have nearly the same text as others on other images, always with the same right "
-         "option: it can be learned from the text."),
-        ("counterfactual-text", "note", undecided,
+        ("repeated-text", "warning", [match for match in apart if match.decided],
+         "{n} have nearly the same text as others on other images, and the same right option: "
+         "who learned one knows the other."),
+        ("counterfactual-text", "note", [match for match in apart if not match.decided],
          "{n} have nearly the same text as others on other images, with other right options: "
          "their text alone does not decide."),
     ]  # fmt: skip
     return [
         Finding.about({q.id for match in group for q in (match.question, match.like)},
                       kind, severity, message, _evidence(group))
-        for kind, severity, group, message in kinds if group
+        for kind, severity, group, message in kinds
     ]  # fmt: skip
 
 
@@ -165,14 +162,14 @@ def _across(name: str, matches: Sequence[Match]) -> list[Finding]:
     rest = [match for match in matches if not match.decided]
     worst: Severity = "error" if any(match.same_images for match in same) else "warning"
     kinds: list[tuple[str, Severity, list[Match], str]] = [
-        ("split-text", worst, same, "always with the same right option"),
+        ("split-text", worst, same, "and the same right option"),
         ("split-text-differs", "note", rest, "with other right options"),
     ]
     return [
         Finding.about((match.question.id for match in group), kind, severity,
                       f"{{n}} have nearly the same text as questions of {name}, {how}.",
                       {"split": name, **_evidence(group)})
-        for kind, severity, group, how in kinds if group
+        for kind, severity, group, how in kinds
     ]  # fmt: skip
 
 

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from imagehash import phash
 from PIL import Image
 
-from scalevqa_eval.audit.dataset.splits import Source
-from scalevqa_eval.audit.findings import LISTED, Finding, counted
+from scalevqa_eval.audit.findings import LISTED, Finding, Severity, counted
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.images import ImageStore
+from scalevqa_eval.types import Benchmark
 
 MOST_IMAGES = 12_000
 """Images looked at; of more, those of the audited questions come first."""
+_WORKERS = 2
 _SIDE = 32
 _NEAR = 4  # of the 64 bits of a perceptual hash
 _ALIKE = 0.98  # correlation of the small grey pictures, after turning
@@ -43,38 +44,36 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What could be seen: pictures by key, and how many were named, missing or left out.
-
-    A key is a path under the audited benchmark's image root; a file under another root has that
-    source's name in front. `keys` has, for each source, the key of each path.
+    """What could be seen, by key: a path under the audited benchmark's image root; a file under
+    another root has that benchmark's name in front. `keys` has the key of each path of each
+    benchmark; `looked_at` are those that were tried.
     """
 
     seen: Mapping[str, Picture]
     keys: tuple[Mapping[str, str], ...]
-    named: int
-    missing: int
-    left_out: int
+    looked_at: frozenset[str]
 
-    def contents(self, source: int) -> dict[str, str]:
-        """Path → digest of the file, for the images of a source that could be seen."""
-        keys = self.keys[source].items()
-        return {path: self.seen[key].digest for path, key in keys if key in self.seen}
+    @property
+    def contents(self) -> list[dict[str, str]]:
+        """Path → digest of the file, for each benchmark's images that could be seen."""
+        return [
+            {path: self.seen[key].digest for path, key in keys.items() if key in self.seen}
+            for keys in self.keys
+        ]
 
 
-def look(
-    sources: Sequence[Source], workers: int = 2, tick: Callable[[str], None] = lambda _: None
-) -> Pictures:
-    """Look at each image once. The first source's images come first, if there are too many.
+def look(benchmarks: Sequence[Benchmark], tick: Callable[[str], None]) -> Pictures:
+    """Look at each image once. The first benchmark's images come first, if there are too many.
 
-    Files that are missing or no images are counted, not raised: `scalevqa benchmarks check`
+    Files that are missing or no images are left out, not raised: `scalevqa benchmarks check`
     names them.
     """
     wanted: dict[str, tuple[ImageStore, str]] = {}
     keys: list[dict[str, str]] = []
-    for source in sources:
-        store = ImageStore(source.root)
-        prefix = "" if source.root == sources[0].root else f"{source.name}: "
-        names = {path: f"{prefix}{path}" for q in source.questions for path in q.image_set}
+    for one in benchmarks:
+        store = ImageStore(one.image_root)
+        prefix = "" if one.image_root == benchmarks[0].image_root else f"{one.name}: "
+        names = {path: f"{prefix}{path}" for q in one.questions for path in q.image_set}
         keys.append(names)
         for path, key in names.items():
             wanted.setdefault(key, (store, path))
@@ -83,11 +82,10 @@ def look(
     pictures: list[Picture | None] = []
     if any(_there(store, path) for store, path in sample):
         tick(f"images: {len(chosen):,}")
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(_WORKERS) as pool:
             pictures = list(pool.map(lambda item: _picture(*item), chosen.values()))
     seen = {key: picture for key, picture in zip(chosen, pictures, strict=False) if picture}
-    missing = len(chosen) - len(seen)
-    return Pictures(seen, tuple(keys), len(wanted), missing, len(wanted) - len(chosen))
+    return Pictures(seen, tuple(keys), frozenset(chosen))
 
 
 def _there(store: ImageStore, path: str) -> bool:
@@ -121,13 +119,43 @@ def _picture(store: ImageStore, path: str) -> Picture | None:
     return Picture(digest, bits.view(np.uint64)[:, 0], grey - grey.mean(1, keepdims=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two files with different bytes that show the same; `similarity` is a correlation."""
+def image_findings(
+    audited: Benchmark, others: Sequence[Benchmark], pictures: Pictures
+) -> list[Finding]:
+    """What the files show: the same bytes twice, near duplicates here and in other splits.
 
-    one: str
-    two: str
-    similarity: float
+    The benchmarks are those that were looked at, in that order.
+    """
+    own, *theirs = pictures.keys
+    users = _users(audited, own)
+    found = _coverage(users.keys(), pictures)
+    found.append(_same_bytes(users, pictures))
+    pairs = near_duplicates(pictures.seen)
+    slides = {q.id: q.slide for q in audited.questions}
+    inside = [pair for pair in pairs if pair[0] in users and pair[1] in users]
+    on = [{slides[id_] for path in pair[:2] for id_ in users[path]} for pair in inside]
+    apart = sum(len(of) > 1 or None in of for of in on)
+    found.append(
+        _about(inside, users, "near-image", "warning" if apart else "note",
+               f"of images show nearly the same (turned or mirrored copies count), {apart:,} of "
+               "them on different slides: {n}.", {})
+    )  # fmt: skip
+    for other, keys in zip(others, theirs, strict=True):
+        there = set(_users(other, keys)) - set(users)
+        across = [
+            pair for pair in pairs
+            if (pair[0] in users and pair[1] in there) or (pair[1] in users and pair[0] in there)
+        ]  # fmt: skip
+        found.append(
+            _about(across, users, "split-image", "error",
+                   f"of images show nearly the same here and in {other.name} (turned or mirrored "
+                   "copies count): {n} here.", {"split": other.name})
+        )  # fmt: skip
+    return found
+
+
+Pair = tuple[str, str, float]
+"""Two files with different bytes that show the same, and the correlation of what they show."""
 
 
 def near_duplicates(pictures: Mapping[str, Picture]) -> list[Pair]:
@@ -141,7 +169,7 @@ def near_duplicates(pictures: Mapping[str, Picture]) -> list[Pair]:
             name, other = kept[i + 1 + int(j)]
             similarity = _similarity(picture, other)
             if other.digest != picture.digest and similarity >= _ALIKE:
-                pairs.append(Pair(key, name, similarity))
+                pairs.append((key, name, similarity))
     return pairs
 
 
@@ -153,104 +181,64 @@ def _similarity(one: Picture, two: Picture) -> float:
     return float((one.small @ upright / np.maximum(norms, 1e-9)).max())
 
 
-def image_findings(audited: Source, others: Sequence[Source], pictures: Pictures) -> list[Finding]:
-    """What the files show: the same bytes twice, near duplicates here and in other splits.
-
-    The sources are those that were looked at, in that order.
-    """
-    if not pictures.named:
-        return []
-    if not pictures.seen:
-        return [
-            Finding("images-not-seen", "note",
-                    f"None of the {pictures.named:,} images were there: images are compared by "
-                    "their paths alone. Give --data-dir to compare what they show.",
-                    {"images": pictures.named})
-        ]  # fmt: skip
-    found = _coverage(pictures)
-    users = _users(audited, pictures.keys[0])
-    found += _same_bytes(users, pictures)
-    pairs = near_duplicates(pictures.seen)
-    slides = {q.id: q.slide for q in audited.questions}
-    inside = [p for p in pairs if p.one in users and p.two in users]
-    if inside:
-        on = [{slides[id_] for id_ in users[p.one] + users[p.two]} for p in inside]
-        apart = sum(len(of) > 1 or None in of for of in on)
-        found.append(
-            Finding.about(
-                _ids(inside, users), "near-image", "warning" if apart else "note",
-                f"{counted(len(inside), 'pair')} of images show nearly the same (turned or "
-                f"mirrored copies count), {apart:,} of them on different slides: {{n}}.",
-                _evidence(inside),
-            )
-        )  # fmt: skip
-    for other, keys in zip(others, pictures.keys[1:], strict=True):
-        there = set(_users(other, keys)) - set(users)
-        across = [p for p in pairs if _between(p, users, there)]
-        if across:
-            found.append(
-                Finding.about(
-                    _ids(across, users), "split-image", "error",
-                    f"{counted(len(across), 'pair')} of images show nearly the same here and in "
-                    f"{other.name} (turned or mirrored copies count): {{n}} here.",
-                    {"split": other.name, **_evidence(across)},
-                )
-            )  # fmt: skip
-    return found
-
-
-def _between(pair: Pair, here: Collection[str], there: Collection[str]) -> bool:
-    one, two = pair.one, pair.two
-    return (one in here and two in there) or (two in here and one in there)
-
-
-def _coverage(pictures: Pictures) -> list[Finding]:
+def _coverage(own: Collection[str], pictures: Pictures) -> list[Finding]:
+    """Images of the audited questions (`own`) that were not there, and what was too much."""
+    looked_at = [key for key in own if key in pictures.looked_at]
+    missing = sum(key not in pictures.seen for key in looked_at)
+    named = {key for keys in pictures.keys for key in keys.values()}
+    left_out = len(named) - len(pictures.looked_at)
     found = []
-    if pictures.missing:
+    if missing and missing == len(looked_at):
+        found.append(
+            Finding("images-not-seen", "note",
+                    f"None of the {missing:,} images were there: images are compared by their "
+                    "paths alone. Give --data-dir to compare what they show.",
+                    {"images": missing})
+        )  # fmt: skip
+    elif missing:
         found.append(
             Finding("images-missing", "warning",
-                    f"{pictures.missing:,} of {pictures.named:,} images are missing or cannot be "
-                    "read (scalevqa benchmarks check names them).", {"images": pictures.missing})
+                    f"{missing:,} of {len(own):,} images are missing or cannot be read (scalevqa "
+                    "benchmarks check names them).", {"images": missing})
         )  # fmt: skip
-    if pictures.left_out:
+    if left_out:
         found.append(
             Finding("images-left-out", "note",
-                    f"{pictures.left_out:,} of {pictures.named:,} images were not looked at: "
-                    f"{MOST_IMAGES:,} is the most.", {"images": pictures.left_out})
+                    f"{left_out:,} of {len(named):,} images, other splits' among them, were not "
+                    f"looked at: {MOST_IMAGES:,} is the most.", {"images": left_out})
         )  # fmt: skip
     return found
 
 
-def _same_bytes(users: Mapping[str, list[str]], pictures: Pictures) -> list[Finding]:
+def _same_bytes(users: Mapping[str, list[str]], pictures: Pictures) -> Finding:
     by_digest: dict[str, list[str]] = defaultdict(list)
     for path in sorted(users.keys() & pictures.seen.keys()):
         by_digest[pictures.seen[path].digest].append(path)
     twins = [paths for paths in by_digest.values() if len(paths) > 1]
-    if not twins:
-        return []
-    ids = [id_ for paths in twins for path in paths for id_ in users[path]]
-    return [
-        Finding.about(
-            ids, "same-image", "warning",
-            f"{counted(len(twins), 'image')} {'is' if len(twins) == 1 else 'are'} there under "
-            "several names, byte for byte: {n}.", {"files": twins[:LISTED]},
-        )
-    ]  # fmt: skip
+    return Finding.about(
+        (id_ for paths in twins for path in paths for id_ in users[path]), "same-image", "warning",
+        f"{counted(len(twins), 'image')} {'is' if len(twins) == 1 else 'are'} there under "
+        "several names, byte for byte: {n}.", {"files": twins[:LISTED]},
+    )  # fmt: skip
 
 
-def _users(source: Source, keys: Mapping[str, str]) -> dict[str, list[str]]:
+def _users(benchmark: Benchmark, keys: Mapping[str, str]) -> dict[str, list[str]]:
     """Key of an image → ids of the questions that show it."""
     users: dict[str, list[str]] = defaultdict(list)
-    for question in source.questions:
+    for question in benchmark.questions:
         for path in question.image_set:
             users[keys[path]].append(question.id)
     return dict(users)
 
 
-def _ids(pairs: Sequence[Pair], users: Mapping[str, list[str]]) -> set[str]:
-    return {id_ for pair in pairs for path in (pair.one, pair.two) for id_ in users.get(path, ())}
-
-
-def _evidence(pairs: Sequence[Pair]) -> dict[str, object]:
-    strongest = sorted(pairs, key=lambda p: (-p.similarity, p.one, p.two))[:LISTED]
-    return {"pairs": [[p.one, p.two, round(p.similarity, 3)] for p in strongest]}
+def _about(
+    pairs: Sequence[Pair], users: Mapping[str, list[str]], kind: str, severity: Severity,
+    message: str, evidence: Mapping[str, object],
+) -> Finding:  # fmt: skip
+    """A finding about the questions that show these pairs of images, with the strongest pairs."""
+    strongest = sorted(pairs, key=lambda pair: (-pair[2], pair))[:LISTED]
+    return Finding.about(
+        (id_ for pair in pairs for path in pair[:2] for id_ in users.get(path, ())), kind, severity,
+        f"{counted(len(pairs), 'pair')} {message}",
+        {**evidence, "pairs": [[one, two, round(alike, 3)] for one, two, alike in strongest]},
+    )  # fmt: skip

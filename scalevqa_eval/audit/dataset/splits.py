@@ -1,30 +1,56 @@
-"""The same slide, patient or image in two splits: what was learned there is known here."""
+"""Other splits, and what two have in common: who learned a slide there knows it here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
+from scalevqa_eval.audit.clusters import patients
 from scalevqa_eval.audit.findings import LISTED, Finding, counted
-from scalevqa_eval.audit.patients import patients
-from scalevqa_eval.types import Question
+from scalevqa_eval.errors import ScaleVQAError
+from scalevqa_eval.types import Benchmark, Question
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Questions of a split or file, its name for people, and where its images lie."""
-
-    name: str
-    questions: tuple[Question, ...]
-    root: Path | None = None
-
+_SPLITS = ("train", "val", "validation", "dev", "test")
 
 Keys = Callable[[Question], Iterable[str]]
 
 
+def other_splits(
+    benchmark: Benchmark, train: Benchmark | None = None
+) -> tuple[tuple[Benchmark, ...], tuple[Finding, ...]]:
+    """The benchmark's other splits that can be loaded from the same place, and `train`.
+
+    A split that is there but cannot be read is a finding.
+    """
+    found: list[Benchmark] = [] if train is None else [train]
+    notes: list[Finding] = []
+    for name in _SPLITS if benchmark.load_split is not None else ():
+        if name == benchmark.split or benchmark.load_split is None:
+            continue
+        try:
+            other = benchmark.load_split(name)
+        except ScaleVQAError as error:
+            if "no split" not in str(error) and "there is no" not in str(error):
+                notes.append(
+                    Finding("split-not-read", "warning",
+                            f"The split {name} could not be read and was not compared: "
+                            f"{str(error).splitlines()[0]}", {"split": name})
+                )  # fmt: skip
+            continue
+        same_file = other.revision == benchmark.revision and (
+            {q.id for q in other.questions} == {q.id for q in benchmark.questions}
+        )
+        if not same_file and all(other.questions != known.questions for known in found):
+            found.append(other)
+    if not found:
+        notes.append(
+            Finding("no-other-split", "note",
+                    "No other split was there to compare with (--train FILE names one).")
+        )  # fmt: skip
+    return tuple(found), tuple(notes)
+
+
 def shared_sources(
-    audited: Source, others: Sequence[Source], contents: Sequence[Mapping[str, str]]
+    audited: Benchmark, others: Sequence[Benchmark], contents: Sequence[Mapping[str, str]]
 ) -> list[Finding]:
     """Slides, patients, images and ids of the audited questions that another split has as well.
 
@@ -32,23 +58,21 @@ def shared_sources(
     other split. An image that is not in it is known by its path alone.
     """
     found: list[Finding] = []
-    digests = contents[0]
-    for other, theirs in zip(others, contents[1:], strict=True):
+    own, *rest = contents
+    for other, theirs in zip(others, rest, strict=True):
         kinds: list[tuple[str, str, Keys, Keys]] = [
             ("shared-slide", "slide", _slide, _slide),
             ("shared-patient", "patient (TCGA)", patients, patients),
-            ("shared-image", "image", _images(digests), _images(theirs)),
+            ("shared-image", "image", _images(own), _images(theirs)),
         ]
         for kind, noun, here, there in kinds:
             known = {key for q in other.questions for key in there(q)}
             shared = {key for q in audited.questions for key in here(q)} & known
             concerned = [q for q in audited.questions if not shared.isdisjoint(here(q))]
-            if not shared:
-                continue
             names = shared
             if kind == "shared-image":
                 paths = {path for q in concerned for path in q.image_set}
-                names = {path for path in paths if digests.get(path, path) in shared}
+                names = {path for path in paths if own.get(path, path) in shared}
             found.append(
                 Finding.about(
                     (q.id for q in concerned), kind, "error",
@@ -59,12 +83,11 @@ def shared_sources(
                 )
             )  # fmt: skip
         same_ids = {q.id for q in audited.questions} & {q.id for q in other.questions}
-        if same_ids:
-            found.append(
-                Finding.about(same_ids, "shared-id", "warning",
-                              f"{{n}} have the id of a question in {other.name}.",
-                              {"split": other.name})
-            )  # fmt: skip
+        found.append(
+            Finding.about(same_ids, "shared-id", "warning",
+                          f"{{n}} have the id of a question in {other.name}.",
+                          {"split": other.name})
+        )  # fmt: skip
     return found
 
 

@@ -33,15 +33,13 @@ def views_and_sets(questions: Sequence[Question]) -> list[Finding]:
     with_views = [q for q in questions if q.views]
     if not with_views:
         return [Finding("no-views", "note", "No question has images: it is a benchmark of text.")]
-    found: list[Finding] = []
-    if len(with_views) < len(questions):
-        found.append(
-            Finding.about((q.id for q in questions if not q.views), "without-images", "warning",
-                          "{n} have no image, though others have.")
-        )  # fmt: skip
+    found = [
+        Finding.about((q.id for q in questions if not q.views), "without-images", "warning",
+                      "{n} have no image, though others have.")
+    ]  # fmt: skip
     scales = Counter(scale for q in with_views for scale in {view.scale for view in q.views})
-    for scale, number in sorted(scales.items()):
-        if scale == "single" or number == len(with_views) or number * 2 <= len(with_views):
+    for scale in sorted(scales):
+        if scale == "single" or scales[scale] * 2 <= len(with_views):
             continue
         lacking = [q for q in with_views if all(view.scale != scale for view in q.views)]
         where = Counter(q.dimension for q in lacking)
@@ -50,26 +48,22 @@ def views_and_sets(questions: Sequence[Question]) -> list[Finding]:
                           f"{{n}} have no {scale} view: conditions on it do not apply to them.",
                           {"scale": scale, "by_dimension": dict(sorted(where.items()))})
         )  # fmt: skip
-    double = [q.id for q in with_views if len(set(q.image_set)) < len(q.image_set)]
-    if double:
-        found.append(
-            Finding.about(double, "view-repeated", "error",
-                          "{n} show the same file as two views: one scale is no magnification of "
-                          "the other.")
-        )  # fmt: skip
     sets = Counter(tuple(sorted(q.image_set)) for q in with_views)
     shared = {key for key, number in sets.items() if number > 1}
-    if shared:
-        found.append(
-            Finding.about(
-                (q.id for q in with_views if tuple(sorted(q.image_set)) in shared),
-                "shared-image-set", "note",
-                f"{{n}} share their images with others: {counted(len(shared), 'image set')}, up "
-                f"to {max(sets.values())} questions each. A model that sees several at once can "
-                "compare them.", {"sets": len(shared), "most": max(sets.values())},
-            )
-        )  # fmt: skip
-    return found
+    return [
+        *found,
+        Finding.about((q.id for q in with_views if len(set(q.image_set)) < len(q.image_set)),
+                      "view-repeated", "error",
+                      "{n} show the same file as two views: one scale is no magnification of the "
+                      "other."),
+        Finding.about(
+            (q.id for q in with_views if tuple(sorted(q.image_set)) in shared),
+            "shared-image-set", "note",
+            f"{{n}} share their images with others: {counted(len(shared), 'image set')}, up "
+            f"to {max(sets.values())} questions each. A model that sees several at once can "
+            "compare them.", {"sets": len(shared), "most": max(sets.values())},
+        ),
+    ]  # fmt: skip
 
 
 def misplaced_views(questions: Sequence[Question]) -> list[Finding]:
@@ -85,19 +79,17 @@ def misplaced_views(questions: Sequence[Question]) -> list[Finding]:
             continue
         offsets = np.array([offset for _, offset in chosen], dtype=np.float64)
         usual = float(np.quantile(np.abs(offsets).max(1), 0.9))
-        beyond = offsets.max(1) > _BEYOND * usual
-        before = offsets.min(1) < -_BEFORE * usual
-        outliers = [chosen[k] for k in np.flatnonzero(beyond | before)] if usual > 0 else []
-        if outliers:
-            found.append(
-                Finding.about(
-                    (q.id for q, _ in outliers), "misplaced-view", "warning",
-                    f"{{n}} have a {narrow} view that does not lie in their {wide} view, by the "
-                    "coordinates in the file names.",
-                    {"usual_distance": round(usual), "compared": len(chosen),
-                     "offsets": {q.id: list(offset) for q, offset in outliers[:LISTED]}},
-                )
-            )  # fmt: skip
+        outside = (offsets.max(1) > _BEYOND * usual) | (offsets.min(1) < -_BEFORE * usual)
+        outliers = [chosen[k] for k in np.flatnonzero(outside)] if usual > 0 else []
+        found.append(
+            Finding.about(
+                (q.id for q, _ in outliers), "misplaced-view", "warning",
+                f"{{n}} have a {narrow} view that does not lie in their {wide} view, by the "
+                "coordinates in the file names.",
+                {"usual_distance": round(usual), "compared": len(chosen),
+                 "offsets": {q.id: list(offset) for q, offset in outliers[:LISTED]}},
+            )
+        )  # fmt: skip
     return found
 
 

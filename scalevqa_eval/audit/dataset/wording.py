@@ -18,61 +18,51 @@ def given_away(questions: Sequence[Question]) -> list[Finding]:
     closed = [question for question in questions if not question.is_open]
     words = {id(q): _padded(q.text) for q in closed}
     quoted = [(q, _quoted(q, words[id(q)])) for q in closed]
-    own = [q for q, letters in quoted if letters == [q.answer]]
+    own = [q.id for q, letters in quoted if letters == [q.answer]]
     wrong = sum(bool(letters) and q.answer not in letters for q, letters in quoted)
-    found = _by_siblings(closed, words)
-    if own:
-        found.insert(
-            0,
-            Finding.about(
-                (q.id for q in own), "answer-in-question",
-                "error" if len(own) > 2 * wrong else "warning",
-                "{n} quote their right option, and no other option, in the question text "
-                f"({wrong:,} quote wrong options alone).", {"wrong_quoted": wrong},
-            ),
-        )  # fmt: skip
-    return found
+    quoting, agreeing = _by_siblings(closed, words)
+    return [
+        Finding.about(
+            own, "answer-in-question", "error" if len(own) > 2 * wrong else "warning",
+            "{n} quote their right option, and no other option, in the question text "
+            f"({wrong:,} quote wrong options alone).", {"wrong_quoted": wrong},
+        ),
+        Finding.about(
+            (id_ for id_, _ in quoting), "answered-by-sibling", "warning",
+            "{n} have their right option, and no other, quoted in another question on the same "
+            "images (the probe sibling-cues measures what that is worth).",
+            {"pairs": quoting[:LISTED]},
+        ),
+        Finding.about(
+            (id_ for id_, _ in agreeing), "same-answer-on-set", "note",
+            "{n} have the same right option as another question on the same images.",
+            {"pairs": agreeing[:LISTED]},
+        ),
+    ]  # fmt: skip
 
 
-def _by_siblings(questions: Sequence[Question], words: dict[int, str]) -> list[Finding]:
+def _by_siblings(
+    questions: Sequence[Question], words: dict[int, str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Ids of questions with the sibling that quotes their right option, or has the same one."""
     sets: dict[frozenset[str], list[Question]] = defaultdict(list)
     for question in questions:
         if question.views:
             sets[frozenset(question.image_set)].append(question)
-    quoting: list[tuple[str, str]] = []
-    agreeing: list[tuple[str, str]] = []
+    quoting, agreeing = [], []
     for question, members in ((q, group) for group in sets.values() for q in group):
         others = [other for other in members if other is not question][:_COMPARED]
         answer = _padded(question.options[question.answer])
-        for other in others:
-            if _quoted(question, words[id(other)]) == [question.answer]:
-                quoting.append((question.id, other.id))
-                break
-        else:
-            for other in others:
-                same = _padded(other.options[other.answer]) == answer
-                if same and _long(answer) and words[id(other)] != words[id(question)]:
-                    agreeing.append((question.id, other.id))
-                    break
-    found = []
-    if quoting:
-        found.append(
-            Finding.about(
-                (id_ for id_, _ in quoting), "answered-by-sibling", "warning",
-                "{n} have their right option, and no other, quoted in another question on the "
-                "same images (the probe sibling-cues measures what that is worth).",
-                {"pairs": [list(pair) for pair in quoting[:LISTED]]},
-            )
+        says = (o for o in others if _quoted(question, words[id(o)]) == [question.answer])
+        agrees = (
+            o for o in others if _long(answer) and _padded(o.options[o.answer]) == answer
+            and words[id(o)] != words[id(question)]
         )  # fmt: skip
-    if agreeing:
-        found.append(
-            Finding.about(
-                (id_ for id_, _ in agreeing), "same-answer-on-set", "note",
-                "{n} have the same right option as another question on the same images.",
-                {"pairs": [list(pair) for pair in agreeing[:LISTED]]},
-            )
-        )  # fmt: skip
-    return found
+        if (sibling := next(says, None)) is not None:
+            quoting.append([question.id, sibling.id])
+        elif (sibling := next(agrees, None)) is not None:
+            agreeing.append([question.id, sibling.id])
+    return quoting, agreeing
 
 
 def _padded(text: str) -> str:

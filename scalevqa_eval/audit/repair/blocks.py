@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from scalevqa_eval.audit.folds import make_folds
+from scalevqa_eval.audit.crossval import make_folds
 from scalevqa_eval.audit.tokens import normalise, tokens
 from scalevqa_eval.statistics import Interval, wilson
 from scalevqa_eval.types import LETTERS, Question

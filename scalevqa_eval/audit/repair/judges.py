@@ -12,8 +12,7 @@ import numpy.typing as npt
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from scalevqa_eval.audit.crossval import credit
-from scalevqa_eval.audit.folds import fold_count, make_folds
+from scalevqa_eval.audit.crossval import credit, fold_count, make_folds
 from scalevqa_eval.audit.probes import COMBINED
 from scalevqa_eval.audit.repair.blocks import Block
 from scalevqa_eval.audit.results import rounded

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from scalevqa_eval.audit.folds import make_folds
+from scalevqa_eval.audit.crossval import make_folds
 from scalevqa_eval.audit.output import write_text
 from scalevqa_eval.audit.reading import Selection, raw_rows, select
 from scalevqa_eval.audit.repair import judges
