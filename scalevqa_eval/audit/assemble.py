@@ -35,7 +35,8 @@ from scalevqa_eval.audit.textonly import TextOnly, probe_text
 from scalevqa_eval.audit.transfer import Transfer, probe_transfer
 from scalevqa_eval.audit.verdict import LEVEL, MARGIN, Verdict, overall
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.statistics import benjamini_hochberg, group_accuracy
+from scalevqa_eval.scoring.groups import group_accuracy
+from scalevqa_eval.statistics import benjamini_hochberg
 from scalevqa_eval.types import Benchmark, Question
 
 Tick = Callable[[str], None]
@@ -200,26 +201,21 @@ def _groups(text: TextOnly) -> dict[str, Any] | None:
     mates = text.mates
     if not mates.count:
         return None
-    credit = text.credit(COMBINED)
-    chosen = mates.group >= 0
-    correct, n, interval = group_accuracy(
-        credit[chosen].tolist(), mates.group[chosen].tolist(), text.clusters[chosen].tolist()
+    groups = [np.flatnonzero(mates.group == k).tolist() for k in range(mates.count)]
+    correct, interval = group_accuracy(
+        text.credit(COMBINED).tolist(), groups, text.clusters.tolist()
     )
-    _, first = np.unique(np.where(chosen, mates.group, mates.count), return_index=True)
-    first = first[: mates.count]
-    chances = np.ones(mates.count)
-    np.multiply.at(chances, mates.group[chosen], text.table.chances[chosen])
+    chances = [math.prod(text.table.chances[group].tolist()) for group in groups]
     return {
         "groups": mates.count,
-        "questions": int(chosen.sum()),
-        "complete": int((np.bincount(mates.group[chosen]) >= text.table.sizes[first]).sum()),
+        "questions": sum(map(len, groups)),
         "all_right": {
             "correct": rounded(correct),
-            "n": n,
-            "accuracy": rounded(correct / n),
+            "n": mates.count,
+            "accuracy": rounded(correct / mates.count),
             "ci": [rounded(interval.low), rounded(interval.high)],
             "ci_method": interval.method,
-            "chance": rounded(float(chances.mean())),
+            "chance": rounded(sum(chances) / mates.count),
         },
     }
 

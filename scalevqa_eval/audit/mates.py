@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from scalevqa_eval.audit.table import Ints, Table
 from scalevqa_eval.scoring.groups import counterfactual_groups
+from scalevqa_eval.types import Question
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,14 @@ class Mates:
         return int(self.group.max(initial=-1)) + 1
 
 
-def find_mates(table: Table, gold: Ints, clusters: Ints) -> Mates:
-    """See `scoring.groups`; who shares images with no question has pictures of its own."""
-    images = [None if code < 0 else code for code in table.image_set.tolist()]
-    group = counterfactual_groups(
-        table.wording.tolist(), gold.tolist(), table.sizes.tolist(), clusters.tolist(), images
-    )
+def find_mates(table: Table, gold: Ints, questions: Sequence[Question], clusters: Ints) -> Mates:
+    """See `scoring.groups`. Questions in the order of the table."""
+    group = np.full(table.n, -1, dtype=np.intp)
+    for number, members in enumerate(counterfactual_groups(questions, clusters.tolist())):
+        group[members] = number
     width = int(table.sizes.max())
     counts = np.bincount(table.wording * width + gold, minlength=(table.wording.max() + 1) * width)
     right = counts.reshape(-1, width)[table.wording]
     inside = np.arange(width) < table.sizes[:, None]
     balanced = (right == right[:, :1]) | ~inside
-    return Mates(np.array(group, dtype=np.intp), np.asarray(balanced.all(1)))
+    return Mates(group, np.asarray(balanced.all(1)))

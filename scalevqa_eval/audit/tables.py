@@ -190,7 +190,7 @@ def _groups(data: Data) -> list[Table]:
               share=found)  # fmt: skip
     caption = (
         f"{groups['questions']} questions stand in {groups['groups']} groups of equal text over "
-        f"several pictures; in {groups['complete']} each option is right once."
+        "several pictures; in each, each option is right once."
     )
     columns = ("", "groups without images", "by chance %")
     return [Table("groups", "Counterfactual groups", columns, (row,), caption)]

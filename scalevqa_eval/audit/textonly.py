@@ -133,7 +133,7 @@ def probe_text(
     if count:
         majority = _learned(MAJORITY.name, MAJORITY.about, False, answers, null_seeds)
     given = Given(table.chances, labels, majority)
-    mates = find_mates(table, gold, labels)
+    mates = find_mates(table, gold, [questions[i] for i in table.order], labels)
     masks = _masks(table)
     rule_p = {
         name: {rule: _rule_p(table, scores[rule], together, gold, given, mask, seed)

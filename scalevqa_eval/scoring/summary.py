@@ -140,7 +140,11 @@ def summarise(
         },
         "chance": _chance(answered, scores),
         "by_dimension": by_dimension,
-        "groups": groups_of(answered, scores),
+        "groups": groups_of(
+            questions,
+            [scored[q.id].score if q.id in scored else None for q in questions],
+            [question.slide for question in questions],
+        ),
         "outcomes": {
             outcome.value: sum(record.outcome is outcome for record in kept) for outcome in _SCORED
         },

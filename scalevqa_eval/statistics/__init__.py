@@ -9,7 +9,6 @@ from scalevqa_eval.statistics.chance import chance_test as chance_test
 from scalevqa_eval.statistics.chance import detectable_accuracy as detectable_accuracy
 from scalevqa_eval.statistics.chance import detectable_difference as detectable_difference
 from scalevqa_eval.statistics.chance import poisson_binomial as poisson_binomial
-from scalevqa_eval.statistics.groups import group_accuracy as group_accuracy
 from scalevqa_eval.statistics.intervals import Clusters as Clusters
 from scalevqa_eval.statistics.intervals import Interval as Interval
 from scalevqa_eval.statistics.intervals import cluster_codes as cluster_codes

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from designs import DESIGNS, base_rate, counterfactual, grades, repeating, wording
 from planted import plant
+from planting import benchmark, question
 
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.clusters import find_clusters
 from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.audit.results import p_text
-from scalevqa_eval.statistics import group_accuracy
-from scalevqa_eval.types import Benchmark
+from scalevqa_eval.types import Benchmark, View
 
 
 def quick(made: Benchmark, **options: int) -> AuditReport:
@@ -56,7 +57,7 @@ def test_counterfactual_texts_are_no_leak(size: int) -> None:
     assert "counterfactual-design" in kinds(report)
     assert report.text_only.probe("combined").accuracy < 1 / size + 0.03
     assert report.groups is not None
-    assert report.groups["complete"] == report.groups["groups"] == 160 // size
+    assert report.groups["groups"] == 160 // size
     assert report.groups["all_right"]["accuracy"] < 1 / size
 
 
@@ -122,9 +123,13 @@ def test_p_values_say_what_redraws_can_show() -> None:
     assert p_text(0.25, 1 / 101) == "0.250"
 
 
-def test_group_accuracy() -> None:
-    correct, n, interval = group_accuracy([1, 1, 1, 0, 0.5, 1], "aabbcc", "xxxxyy")
-    assert (correct, n) == (1.5, 3)
-    assert 0 <= interval.low < 0.5 < interval.high <= 1
-    with pytest.raises(ValueError, match="groups"):
-        group_accuracy([1], "ab", "x")
+def test_grades_that_are_asked_again_and_again_are_no_counterfactual_groups() -> None:
+    assert quick(grades(0, slides=12, each=10)).groups is None
+    rng = np.random.default_rng(0)
+    shown = ["grade 1", "grade 2", "grade 3"]
+    grade = [int(rng.integers(3)) for _ in range(20)]
+    one = [question(i, shown, grade[i], text="Which grade is this?", slide=f"s{i}",
+                    views=(View("single", f"{i}.png"),)) for i in range(20)]  # fmt: skip
+    more = [question(20 + k, shown, k, text="Which grade is this?", slide="s20",
+                     views=(View("single", f"{20 + k}.png"),)) for k in range(3)]  # fmt: skip
+    assert quick(benchmark([*one, *more])).groups is None
