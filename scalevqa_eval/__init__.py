@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from scalevqa_eval.errors import ScaleVQAError as ScaleVQAError
     from scalevqa_eval.models import Model as Model
     from scalevqa_eval.models import load_model as load_model
-    from scalevqa_eval.run.evaluate import evaluate as evaluate
-    from scalevqa_eval.run.store import Evaluation as Evaluation
-    from scalevqa_eval.run.store import Run as Run
-    from scalevqa_eval.run.store import open_run as open_run
+    from scalevqa_eval.run import Evaluation as Evaluation
+    from scalevqa_eval.run import Run as Run
+    from scalevqa_eval.run import open_run as open_run
+    from scalevqa_eval.run.evaluation import evaluate as evaluate
     from scalevqa_eval.scoring.extract import Extraction as Extraction
     from scalevqa_eval.scoring.extract import extract_answer as extract_answer
     from scalevqa_eval.types import Benchmark as Benchmark
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Benchmark": "types",
-    "Evaluation": "run.store",
+    "Evaluation": "run",
     "Extraction": "scoring.extract",
     "Model": "models",
     "Outcome": "types",
@@ -42,15 +42,15 @@ _HOMES = {
     "Question": "types",
     "Record": "types",
     "Reply": "types",
-    "Run": "run.store",
+    "Run": "run",
     "ScaleVQAError": "errors",
     "View": "types",
     "audit": "audit",
-    "evaluate": "run.evaluate",
+    "evaluate": "run",
     "extract_answer": "scoring.extract",
     "load_benchmark": "data",
     "load_model": "models",
-    "open_run": "run.store",
+    "open_run": "run",
 }
 
 __all__ = sorted(_HOMES)

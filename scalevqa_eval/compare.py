@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from scalevqa_eval.conditions import CONDITIONS, permutation
 from scalevqa_eval.errors import DataError, UsageError
-from scalevqa_eval.run.store import MANIFEST, QuestionKey, Run
+from scalevqa_eval.run import MANIFEST, QuestionKey, Run
 from scalevqa_eval.statistics import (
     Rank,
     benjamini_hochberg,

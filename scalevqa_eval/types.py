@@ -261,7 +261,8 @@ class Record:
     `letter` is what was extracted (None if nothing was) and `method` how. `images` holds the
     sha256 of each image as sent. `score` is 0 or 1 for multiple choice; open questions put
     their measures (exact, normalised, token F1) into `measures`. `usage` has prompt_tokens,
-    cached_tokens and completion_tokens, None where unknown. `error` says why there is no reply.
+    cached_tokens and completion_tokens, None where unknown, and the reader's with `reader_` in
+    front. `error` says why there is no reply, or none that was read.
     """
 
     question_id: str

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.run.store import open_run
+from scalevqa_eval.run import open_run
 
 # Settings that say where things lay on the machine, not how the model was trained.
 _LOCAL = ("_files", "_dir", "model.path", "_path", "external_lib")

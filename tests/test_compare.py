@@ -22,7 +22,7 @@ from scalevqa_eval.compare import (
 )
 from scalevqa_eval.conditions import permutation
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.run.store import QuestionKey
+from scalevqa_eval.run import QuestionKey
 
 
 def scores(n: int, share: float, seed: int) -> list[int | str]:

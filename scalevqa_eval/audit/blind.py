@@ -27,8 +27,7 @@ from scalevqa_eval.audit.verdict import SIDE_LEVEL, decide
 from scalevqa_eval.errors import DataError, ModelError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
-from scalevqa_eval.run.evaluate import evaluate
-from scalevqa_eval.run.progress import Progress
+from scalevqa_eval.run import Progress, evaluate
 from scalevqa_eval.types import Benchmark, Question, Record
 
 MODES = {"guess": "told to guess", "as-if-shown": "as if images were shown"}

@@ -16,9 +16,7 @@ from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.compare import Comparison, condition_gap
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import Model
-from scalevqa_eval.run.evaluate import evaluate
-from scalevqa_eval.run.progress import Progress
-from scalevqa_eval.run.store import Run
+from scalevqa_eval.run import Progress, Run, evaluate
 from scalevqa_eval.types import Benchmark
 
 CONDITIONS = (

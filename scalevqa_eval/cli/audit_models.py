@@ -36,7 +36,7 @@ class Models:
             return
         from scalevqa_eval.audit import blind, visual
         from scalevqa_eval.audit.models import estimate
-        from scalevqa_eval.run.event_loop import run_blocking
+        from scalevqa_eval.run import run_blocking
 
         target, seed = _closed(loaded), self._given.seed
         for name in self.named:  # what is wrong with a name or a key is said before the long work
@@ -80,12 +80,11 @@ class Models:
         return report
 
     def _each(self, names: Sequence[str], title: str, work: Callable[..., Any]) -> Any:
-        from scalevqa_eval.run import progress
-        from scalevqa_eval.run.event_loop import run_blocking
+        from scalevqa_eval.run import run_blocking, shown
 
         models = [self._open(name) for name in names]
         try:
-            with progress.shown(title) as show:
+            with shown(title) as show:
                 return work(models, on_progress=show.update, warn=show.warn)
         finally:
             for model in models:

@@ -46,7 +46,7 @@ def compare(
 
     from scalevqa_eval.cli.comparison_tables import changes_table, comparison_table, ranks_table
     from scalevqa_eval.compare import compare_runs, condition_gaps, find_runs, rank_runs
-    from scalevqa_eval.run.store import open_run
+    from scalevqa_eval.run import open_run
 
     paths = [path for given in runs for path in (find_runs(given) if condition_gap else [given])]
     if len(paths) < 2:

@@ -82,7 +82,7 @@ class AddOptions:
 
 def add(given: AddOptions) -> None:
     from scalevqa_eval import leaderboard
-    from scalevqa_eval.run.store import open_run
+    from scalevqa_eval.run import open_run
 
     notes = tuple(given.note or ())
     details = leaderboard.Details(

@@ -15,8 +15,7 @@ from scalevqa_eval.pages.terminal import console, say
 
 if TYPE_CHECKING:
     from scalevqa_eval.models import Model
-    from scalevqa_eval.run.execution import Settings
-    from scalevqa_eval.run.store import Evaluation
+    from scalevqa_eval.run import Evaluation
     from scalevqa_eval.types import Benchmark
 
 
@@ -88,20 +87,6 @@ class RunOptions:
         if self.workers > 1 and self.engine is None:
             raise UsageError("--workers goes with --engine ray")
 
-    def settings(self) -> Settings:
-        from scalevqa_eval.run.execution import Settings
-        from scalevqa_eval.run.retry import RetryPolicy
-        from scalevqa_eval.types import Sampling
-
-        sampling = Sampling(
-            self.temperature, self.top_p, self.max_tokens, self.seed, self.letters_only,
-            logprobs=self.score == "logprobs",
-        )  # fmt: skip
-        return Settings(
-            self.output, self.prompt, sampling, self.max_concurrency, self.seed,
-            RetryPolicy(time_limit=self.time_limit), self.cache,
-        )  # fmt: skip
-
     def load_benchmark(self) -> Benchmark:
         from scalevqa_eval.data import load_benchmark
 
@@ -132,22 +117,33 @@ def register(app: typer.Typer) -> None:
 def run(options: RunOptions) -> None:
     from scalevqa_eval.data import load_benchmark
     from scalevqa_eval.models import load_model
-    from scalevqa_eval.run.evaluate import run_evaluation, without_images
-    from scalevqa_eval.run.event_loop import run_blocking
-    from scalevqa_eval.run.progress import shown
+    from scalevqa_eval.run import RetryPolicy, evaluate, run_blocking
+    from scalevqa_eval.types import Sampling
 
-    benchmark = options.load_benchmark()
-    train = load_benchmark(options.train_file) if options.train_file else None
-    model = options.load_model()
-    reader = load_model(options.reader) if options.reader else None
+    given = options
+    benchmark = given.load_benchmark()
+    lacking = sum(not question.views for question in benchmark.questions)
+    if lacking:
+        say(
+            f"Warning: {lacking} of {len(benchmark)} questions have no image in {benchmark.name} "
+            "and are asked by text alone. If they should have one, the file names its images in "
+            "another field: see `views` in docs/cards.md",
+            err=True,
+        )
+    sampling = Sampling(
+        given.temperature, given.top_p, given.max_tokens, given.seed, given.letters_only,
+        logprobs=given.score == "logprobs",
+    )  # fmt: skip
+    train = load_benchmark(given.train_file) if given.train_file else None
+    model = given.load_model()
+    reader = load_model(given.reader) if given.reader else None
     try:
-        with shown(f"{model.name} on {benchmark.name} {benchmark.split}") as reporter:
-            if lacking := without_images(benchmark):
-                reporter.warn(lacking)
-            evaluation = run_evaluation(
-                model, benchmark, options.condition or ("full",), options.settings(), reporter,
-                train, reader,
-            )  # fmt: skip
+        evaluation = evaluate(
+            model, benchmark, given.condition or ("full",), output=given.output,
+            prompt=given.prompt, sampling=sampling, max_concurrency=given.max_concurrency,
+            seed=given.seed, retry=RetryPolicy(time_limit=given.time_limit), cache=given.cache,
+            train=train, reader=reader,
+        )  # fmt: skip
     except KeyboardInterrupt:
         say("Stopped. All answers so far are kept: the same command continues.", err=True)
         raise typer.Exit(130) from None

@@ -88,9 +88,13 @@ def _caption(summary: Mapping[str, Any]) -> str:
             "left to show)."
         )
     lines.append(f"Intervals: {summary['ci_method']}.")
-    spent = _spent(summary)
-    if spent:
-        lines.append(spent)
+    parts = _spent(summary)
+    if summary["seconds"] is not None:
+        parts.append(f"{summary['seconds']:.1f} s")
+    if parts:
+        lines.append(", ".join(parts))
+    if read and (parts := _spent(read)):
+        lines.append(f"The reader: {', '.join(parts)}.")
     return "\n".join(lines)
 
 
@@ -103,19 +107,17 @@ def _letters(bias: Mapping[str, Any]) -> str:
     return f"Letters chosen, % (right, %): {said}."
 
 
-def _spent(summary: Mapping[str, Any]) -> str:
-    tokens, parts = summary["tokens"], []
-    if tokens["prompt_tokens"] is not None:
-        cached = tokens["cached_tokens"]
-        note = f" ({cached:,} cached)" if cached else ""
-        parts.append(f"tokens {tokens['prompt_tokens']:,} in{note}")
-        parts.append(f"{tokens['completion_tokens'] or 0:,} out")
-    if tokens["prompt_tokens"] is not None:
-        cost = summary["cost"]
-        parts.append("cost unknown (no price)" if cost is None else f"cost ${cost:.2f}")
-    if summary["seconds"] is not None:
-        parts.append(f"{summary['seconds']:.1f} s")
-    return ", ".join(parts)
+def _spent(of: Mapping[str, Any]) -> list[str]:
+    """Tokens and cost, of a run or of its reader."""
+    tokens, cost = of["tokens"], of["cost"]
+    if tokens["prompt_tokens"] is None:
+        return []
+    cached = f" ({tokens['cached_tokens']:,} cached)" if tokens["cached_tokens"] else ""
+    return [
+        f"tokens {tokens['prompt_tokens']:,} in{cached}",
+        f"{tokens['completion_tokens'] or 0:,} out",
+        "cost unknown (no price)" if cost is None else f"cost ${cost:.2f}",
+    ]
 
 
 def _fraction(row: Mapping[str, Any]) -> str:

@@ -17,8 +17,7 @@ from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.leaderboard.board import FULL, Board, parse_board, slug
 from scalevqa_eval.leaderboard.build import pages
 from scalevqa_eval.leaderboard.standing import Answer, work_out
-from scalevqa_eval.run.store import MANIFEST, Run
-from scalevqa_eval.run.writing import write_atomically
+from scalevqa_eval.run import MANIFEST, Run, write_atomically
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Outcome
 

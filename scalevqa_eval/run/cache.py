@@ -10,9 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from scalevqa_eval.models import Model
 from scalevqa_eval.types import Reply
@@ -27,56 +30,38 @@ class ReplyCache:
     """
 
     def __init__(self, path: Path | None, model: Model, warn: Callable[[str], None]) -> None:
-        from pydantic import TypeAdapter
-
+        self._path, self._warn = path, warn
         self._model = model.name, dict(model.identity)
         self._reply = TypeAdapter(Reply)
-        self._warn = warn
-        self._path = path
         self._connection: sqlite3.Connection | None = None
         if path is None:
             return
-        try:
+        with self._trying():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Opened by the caller's thread, used by the event loop's: never by both at once.
-            connection = sqlite3.connect(
+            self._connection = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.execute(_SCHEMA)
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
-        except (sqlite3.Error, OSError) as error:
-            self._give_up(error)
+            for command in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _SCHEMA):
+                self._connection.execute(command)
 
     def get(self, prompt: str) -> Reply | None:
         """The reply to the prompt of this digest; a damaged row is none."""
-        if self._connection is None:
-            return None
+        row = None
+        if self._connection is not None:
+            with self._trying():
+                query = "SELECT reply FROM replies WHERE key = ?"
+                row = self._connection.execute(query, (self._key(prompt),)).fetchone()
         try:
-            query = "SELECT reply FROM replies WHERE key = ?"
-            row = self._connection.execute(query, (self._key(prompt),)).fetchone()
             return self._reply.validate_json(row[0], strict=True) if row else None
-        except sqlite3.Error as error:
-            self._give_up(error)
         except ValueError:
-            pass  # asked again and overwritten
-        return None
+            return None  # asked again and overwritten
 
     def put(self, prompt: str, reply: Reply) -> None:
-        if self._connection is None:
-            return
-        try:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO replies VALUES (?, ?)",
-                (self._key(prompt), json.dumps(asdict(reply))),
-            )
-        except sqlite3.Error as error:
-            self._give_up(error)
+        if self._connection is not None:
+            with self._trying():
+                row = self._key(prompt), json.dumps(asdict(reply))
+                self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", row)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -87,6 +72,12 @@ class ReplyCache:
         body = json.dumps([*self._model, prompt], sort_keys=True, default=str)
         return hashlib.sha256(body.encode()).hexdigest()
 
-    def _give_up(self, error: Exception) -> None:
-        self.close()
-        self._warn(f"the reply cache {self._path} cannot be used ({error}); going on without it")
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            self._warn(
+                f"the reply cache {self._path} cannot be used ({error}); going on without it"
+            )

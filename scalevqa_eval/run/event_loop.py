@@ -7,66 +7,44 @@ a notebook's own running loop is no obstacle.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_lock = threading.Lock()
-# By process: a forked child inherits its parent's portal, but not the thread behind it.
-_portals: dict[int, tuple[threading.Thread, BlockingPortal]] = {}
+# By process: a forked child inherits its parent's loop, but not the thread that runs it.
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
 
 
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
-def _portal() -> BlockingPortal:
-    import anyio
-    from anyio.from_thread import BlockingPortal
-
-    ready: Future[BlockingPortal] = Future()
-
-    async def serve() -> None:
-        async with BlockingPortal() as portal:
-            ready.set_result(portal)
-            await portal.sleep_until_stopped()
-
-    with _lock:
-        thread, portal = _portals.get(os.getpid(), (None, None))
-        if thread is None or portal is None or not thread.is_alive():
-            thread = threading.Thread(target=anyio.run, args=(serve,), name="scalevqa", daemon=True)
-            thread.start()
-            portal = ready.result()
-            _portals[os.getpid()] = thread, portal
-        return portal
+def _loop() -> asyncio.AbstractEventLoop:
+    process = os.getpid()
+    if process not in _loops:
+        made = asyncio.new_event_loop()
+        if _loops.setdefault(process, made) is made:  # no other thread was faster
+            threading.Thread(target=made.run_forever, name="scalevqa", daemon=True).start()
+        else:
+            made.close()
+    return _loops[process]
 
 
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
     """Wait for a coroutine; Ctrl-C cancels it and is raised again once it has cleaned up."""
-    ended = threading.Event()
+    result: Future[T] = Future()
 
-    async def guarded() -> T:
+    async def kept() -> None:
         try:
-            return await work
-        finally:
-            ended.set()
+            result.set_result(await work)
+        except BaseException as error:  # SystemExit as well, which would end the loop
+            result.set_exception(error)
 
-    future: Future[T] = _portal().start_task_soon(guarded)
+    task = asyncio.run_coroutine_threadsafe(kept(), _loop())
     try:
-        return future.result()
+        return result.result()
     except KeyboardInterrupt:
-        future.cancel()
-        ended.wait()
+        task.cancel()
+        wait([result])
         raise

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.errors import ScaleVQAError
 from scalevqa_eval.images import ImageStore
-from scalevqa_eval.prompts import PromptStyle, build_prompt
-from scalevqa_eval.run import store, writing
-from scalevqa_eval.run.store import QuestionKey, Run
-from scalevqa_eval.scoring.reader import READ, is_open
+from scalevqa_eval.prompts import build_prompt
+from scalevqa_eval.run import files
+from scalevqa_eval.run.asking import Asked
+from scalevqa_eval.run.files import QuestionKey, RecordWriter
+from scalevqa_eval.run.manifest import Setup
+from scalevqa_eval.run.results import Run
+from scalevqa_eval.scoring.reader import READ, is_open, read_by
 from scalevqa_eval.scoring.score import score_reply
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import (
     Benchmark,
     ImagePart,
+    Outcome,
     Prompt,
     Question,
     Record,
     Reply,
-    Sampling,
     View,
 )
 
@@ -32,25 +35,28 @@ from scalevqa_eval.types import (
 class Plan:
     """What is shown under one condition, and which of its questions have a record.
 
-    Records themselves stay in the file: a run may have more of them than fit into memory.
+    Records themselves stay in the file: a run may have more of them than fit into memory. Only
+    those in `unread` are held: replies that are kept, and that the reader has still to read.
     `sent` has sha256 and change of each image by its path.
     """
 
     condition: str
-    questions: dict[str, Question]
+    questions: Mapping[str, Question]
+    setup: Setup
     manifest: dict[str, Any]
     directory: Path
-    style: PromptStyle
-    sampling: Sampling
     images: ImageStore
     answered: set[str] = field(default_factory=set)
     failed_before: set[str] = field(default_factory=set)
+    unread: dict[str, Record] = field(default_factory=dict)
     asked: int = 0
     sent: dict[str, tuple[str, str]] = field(default_factory=dict)
+    writer: RecordWriter | None = None
 
     def prompt(self, question: Question, part: Callable[[View], ImagePart] | None = None) -> Prompt:
         """What is sent of a question; `part` is where its images come from, if not the store."""
-        prompt = build_prompt(question, self.style, self.sampling, part or self.images.part)
+        setup = self.setup
+        prompt = build_prompt(question, setup.style, setup.sampling, part or self.images.part)
         for image in prompt.images:
             self.sent[image.source] = image.sha256, image.change
         return prompt
@@ -63,11 +69,12 @@ class Plan:
         """
         changes: dict[int, bytes] = {}
         aside: list[bytes] = []
+        unread: dict[str, int] = {}
         part = cache(self.images.part)  # looks at each file once
         score_again = self._scorer() != self.manifest["scorer"]
-        for line in store.read_records(self.directory):
+        for line in files.read_records(self.directory):
             record = line.record
-            if record is None or not record.outcome.scored:
+            if record is None or not (record.outcome.scored or has_reply(record)):
                 changes[line.number] = b""
                 if record is not None:
                     self.failed_before.add(record.question_id)
@@ -82,50 +89,63 @@ class Plan:
                 changes[line.number] = b""
                 aside.append(line.data)
                 continue
-            scored = _scored_again(question, record) if score_again else record
-            if "reader" in self.manifest and is_open(scored, scored.text):
-                changes[line.number] = b""  # asked again, from the cache, for the reader to see
-                continue
-            self.answered.add(question.id)
-            if scored != record:
-                changes[line.number] = writing.record_line(scored)
-        if aside:
-            writing.set_aside(self.directory, aside)
-        if changes:
-            writing.revise_records(self.directory, changes)
+            if question.id in unread:  # it was read later on
+                changes[unread.pop(question.id)] = b""
+                del self.unread[question.id]
+            now = record
+            if score_again or not record.outcome.scored:
+                now = scored_again(question, record)
+            if self.setup.reader is not None and is_open(now, now.text):
+                now = replace(now, outcome=Outcome.ERROR, error=record.error or "not read yet")
+                self.unread[question.id], unread[question.id] = now, line.number
+            else:
+                self.answered.add(question.id)
+            if now != record:
+                changes[line.number] = files.record_line(now)
+        files.revise_records(self.directory, changes, aside)
         keys = map(QuestionKey.of, self.questions.values())
-        writing.write_start(self.directory, self.manifest, keys)
+        files.write_start(self.directory, self.manifest, keys)
         if not aside:
             return ""
         return (
             f"{self.condition}: {len(aside)} answers were to other images or prompts than now; "
-            f"they are moved to {self.directory / store.SET_ASIDE}, and asked again"
+            f"they are moved to {self.directory / files.SET_ASIDE}, and asked again"
         )
 
-    def finish(self, dimensions: Sequence[str], seconds: float) -> Run:
+    def keep(self, record: Record) -> None:
+        """Write a record to the run's file, at once."""
+        if self.writer is None:
+            self.writer = RecordWriter(self.directory)
+        self.writer.append(record)
+        if record.outcome.scored:
+            self.answered.add(record.question_id)
+
+    def finish(self, seconds: float) -> Run:
         """Write the summary of what is in the records now; `seconds` are those of this call."""
-        lines = store.read_records(self.directory)
+        if self.writer is not None:
+            self.writer.close()
+        lines = files.read_records(self.directory)
         summary = summarise(
             list(self.questions.values()),
             (line.record for line in lines if line.record is not None),
             manifest=self.manifest,
-            dimensions=dimensions,
+            dimensions=self.setup.benchmark.dimensions,
             seconds=self._earlier_seconds() + (seconds if self.asked else 0.0),
         )
-        manifest = writing.finish_manifest(self.directory, self.sent)
-        writing.write_json(self.directory / store.SUMMARY, summary)
+        manifest = files.finish_manifest(self.directory, self.sent)
+        files.write_json(self.directory / files.SUMMARY, summary)
         return Run(self.directory, manifest, summary)
 
     def _scorer(self) -> object:
         """The code that scored the records so far, by its digest."""
-        if not (self.directory / store.MANIFEST).is_file():
+        if not (self.directory / files.MANIFEST).is_file():
             return None
-        return store.read_manifest(self.directory).get("scorer")
+        return files.read_manifest(self.directory).get("scorer")
 
     def _earlier_seconds(self) -> float:
         """What earlier calls took, by their summary; a call that was killed left none."""
         try:
-            seconds = store.read_summary(self.directory).get("seconds")
+            seconds = files.read_summary(self.directory).get("seconds")
         except ScaleVQAError:
             return 0.0
         return float(seconds) if isinstance(seconds, int | float) else 0.0
@@ -145,44 +165,50 @@ def open_questions(benchmark: Benchmark, plans: Sequence[Plan]) -> list[tuple[Pl
         for plan in plans:
             for id_ in ids:
                 if id_ in plan.questions and id_ not in plan.answered:
-                    place = again if id_ in plan.failed_before else fresh
-                    place.append((plan, plan.questions[id_]))
+                    before = id_ in plan.failed_before or id_ in plan.unread
+                    (again if before else fresh).append((plan, plan.questions[id_]))
     return [*reversed(again), *reversed(fresh)]
 
 
-def record_of(
-    condition: str, question: Question, prompt: Prompt, digest: str, reply: Reply, attempts: int
-) -> Record:
-    """The record of a reply; without attempts it comes from the cache."""
-    scored = score_reply(question, reply)
-    return Record(
+# --- records
+
+
+def record_of(condition: str, question: Question, prompt: Prompt, asked: Asked) -> Record:
+    """The record of a question that was asked."""
+    record = Record(
         question_id=question.id,
         condition=condition,
-        prompt=digest,
-        outcome=scored.outcome,
-        letter=scored.letter,
-        method=scored.method,
+        prompt=prompt.digest(),
+        outcome=Outcome.ERROR,
+        attempts=asked.attempts,
+        images=tuple(part.sha256 for part in prompt.images),
+        error=str(asked.error or ""),
+    )
+    reply = asked.reply
+    if reply is None:
+        return record
+    record = replace(
+        record,
         text=reply.text,
         reasoning=reply.reasoning,
         finish=reply.finish,
         model=reply.model,
         latency=round(reply.latency, 4),
-        attempts=attempts,
-        cached=not attempts,
-        usage={
-            "prompt_tokens": reply.usage.prompt_tokens,
-            "cached_tokens": reply.usage.cached_tokens,
-            "completion_tokens": reply.usage.completion_tokens,
-        },
+        cached=not asked.attempts,
+        usage=asdict(reply.usage),
         logprobs=reply.logprobs,
-        images=tuple(part.sha256 for part in prompt.images),
-        measures=scored.measures,
     )
+    return scored_again(question, record)
 
 
-def _scored_again(question: Question, record: Record) -> Record:
-    """The record as today's code scores it."""
-    reply = Reply(text=record.text, finish=record.finish, logprobs=record.logprobs)  # type: ignore[arg-type]
+def has_reply(record: Record) -> bool:
+    """Whether the model replied; an error with its reply is one of the reader's."""
+    return bool(record.finish)
+
+
+def scored_again(question: Question, record: Record) -> Record:
+    """A record with a reply, as today's code scores it."""
+    reply = Reply(record.text, record.finish, logprobs=record.logprobs)  # type: ignore[arg-type]
     scored = score_reply(question, reply)
     if record.method in READ and is_open(scored, record.text):
         return record  # what a reader said stands as long as the ladder leaves the reply open
@@ -192,4 +218,20 @@ def _scored_again(question: Question, record: Record) -> Record:
         letter=scored.letter,
         method=scored.method,
         measures=scored.measures,
+        error="",
+    )
+
+
+def read_record(question: Question, record: Record, reader: str, asked: Asked) -> Record:
+    """An open reply's record with what the reader says; an error if the reader gives no reply.
+
+    The next call asks the reader again, and the model does not have to repeat itself.
+    """
+    if asked.reply is None:
+        return replace(record, outcome=Outcome.ERROR, error=f"the reader {reader}: {asked.error}")
+    said = read_by(question, asked.reply)
+    spent = {f"reader_{name}": count for name, count in asdict(asked.reply.usage).items()}
+    usage = {**record.usage, **spent}
+    return replace(
+        record, outcome=said.outcome, letter=said.letter, method=said.method, usage=usage
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,18 +43,12 @@ class Progress:
         return (self.done - self.kept) / max(1e-9, time.monotonic() - self.started)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reporter:
     """What an evaluation tells while it works; nothing by default, warnings as Python's."""
 
     update: Callable[[Progress], None] = lambda progress: None
-    warn: Callable[[str], None] = lambda message: _python_warning(message)
-
-
-def _python_warning(message: str) -> None:
-    import warnings
-
-    warnings.warn(message, stacklevel=2)
+    warn: Callable[[str], None] = warnings.warn
 
 
 @contextmanager

@@ -61,10 +61,10 @@ def reader_prompt(question: Question, text: str) -> Prompt:
     )
 
 
-def read_by(question: Question, scored: Scored, reply: Reply) -> Scored:
-    """The score of a reply after the reader's own reply: its letter, or that it found none."""
+def read_by(question: Question, reply: Reply) -> Scored:
+    """The score of an open reply after the reader's own: its letter, or that it found none."""
     letters = dict.fromkeys(question.options, "")
     letter = extract_answer(reply.text, letters).letter if reply.finish == "stop" else None
     if letter is None:
-        return Scored(scored.outcome, None, NONE)
+        return Scored(Outcome.UNPARSED, None, NONE)
     return Scored(verdict(letter == question.answer), letter, LETTER)

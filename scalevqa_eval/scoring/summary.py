@@ -35,18 +35,23 @@ class QuestionFacts(Protocol):
     def answer(self) -> str: ...
 
 
+_Tokens = tuple[int | None, ...]
+_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """What the numbers need of a record: the texts of a long run do not fit into memory.
 
-    `usage` has prompt, cached and completion tokens; `followed` says whether the reply has the
-    form that the prompt asked for (None: there is no text, or the form is not known).
+    `usage` has prompt, cached and completion tokens, `read` those of the reader (None if it did
+    not see the reply); `followed` says whether the reply has the form that the prompt asked for
+    (None: there is no text, or the form is not known).
     """
 
     outcome: Outcome
     letter: str | None
-    read: bool
-    usage: tuple[int | None, int | None, int | None]
+    read: _Tokens | None
+    usage: _Tokens
     latency: float
     cached: bool
     followed: bool | None
@@ -62,8 +67,8 @@ class _Row:
         return cls(
             record.outcome,
             record.letter,
-            record.method in READ,
-            (count("prompt_tokens"), count("cached_tokens"), count("completion_tokens")),
+            tuple(count(f"reader_{name}") for name in _COUNTS) if record.method in READ else None,
+            tuple(map(count, _COUNTS)),
             record.latency,
             record.cached,
             None if record.logprobs is not None else _followed(question, record.text, style),
@@ -151,19 +156,23 @@ def summarise(
         "measures": _measures(kept, slides) if is_open else {},
         "position_bias": {} if is_open else _positions(answered, kept),
         "format_adherence": _adherence(kept),
-        "tokens": _tokens(kept),
-        "cost": _cost(str(model.get("name", "")), kept),
+        "tokens": _tokens([row.usage for row in kept]),
+        "cost": _cost(str(model.get("name", "")), [row.usage for row in kept]),
         "cached_replies": sum(record.cached for record in kept),
         "latency": _latency(kept),
         "seconds": None if seconds is None else round(seconds, 3),
     }
     if "reader" in manifest:  # its letters count like all others, and are told apart
-        read = [row for row in kept if row.read]
+        read = [row for row in kept if row.read is not None]
+        used = [row.read for row in read if row.read is not None]
+        name = str(manifest["reader"]["name"])
         summary["reader"] = {
-            "model": manifest["reader"]["name"],
+            "model": name,
             "asked": len(read),
             "letters": sum(row.letter is not None for row in read),
             "correct": sum(row.score for row in read),
+            "tokens": _tokens(used),
+            "cost": _cost(name, used),
         }
     return summary
 
@@ -266,22 +275,22 @@ def _letters(question: QuestionFacts) -> tuple[str, ...]:
     return tuple(options) if options is not None else tuple(LETTERS[: _choices(question)])
 
 
-def _tokens(kept: Sequence[_Row]) -> dict[str, int | None]:
+def _tokens(used: Sequence[_Tokens]) -> dict[str, int | None]:
     """Totals; None if no reply said. `replies_without` counts those that did not."""
     totals: dict[str, int | None] = {}
-    for place, name in enumerate(("prompt_tokens", "cached_tokens", "completion_tokens")):
-        known = [count for row in kept if (count := row.usage[place]) is not None]
+    for place, name in enumerate(_COUNTS):
+        known = [count for counts in used if (count := counts[place]) is not None]
         totals[name] = sum(known) if known else None
-    totals["replies_without"] = sum(row.usage[0] is None for row in kept)
+    totals["replies_without"] = sum(counts[0] is None for counts in used)
     return totals
 
 
-def _cost(model: str, kept: Sequence[_Row]) -> float | None:
+def _cost(model: str, used: Sequence[_Tokens]) -> float | None:
     """US dollars of all replies, those from the cache included; None if a price is unknown."""
-    priced = cache(lambda usage: cost(model, Usage(*usage)))
+    priced = cache(lambda counts: cost(model, Usage(*counts)))
     total = 0.0
-    for row in kept:
-        price = priced(row.usage)
+    for counts in used:
+        price = priced(counts)
         if price is None:
             return None
         total += price

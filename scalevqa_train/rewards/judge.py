@@ -21,8 +21,7 @@ from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.base import Model
 from scalevqa_eval.models.registry import load_model
 from scalevqa_eval.paths import cache_directory
-from scalevqa_eval.run.cache import ReplyCache
-from scalevqa_eval.run.event_loop import run_blocking
+from scalevqa_eval.run import ReplyCache, run_blocking
 from scalevqa_eval.types import Prompt, Sampling, TextPart
 
 ATTEMPTS = 4

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from scalevqa_eval.models import Model
-from scalevqa_eval.run.event_loop import run_blocking
+from scalevqa_eval.run import run_blocking
 from scalevqa_eval.types import ImagePart, Prompt, Reply, Sampling, TextPart
 
 OPTIONS = {"A": "tumour", "B": "stroma", "C": "necrosis", "D": "normal tissue"}

@@ -17,7 +17,7 @@ from engine_prompts import OPTIONS, ask_all, ask_each, image_set_prompts, make_p
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import load_model
-from scalevqa_eval.run.event_loop import run_blocking
+from scalevqa_eval.run import run_blocking
 
 Open = Callable[..., Any]
 FAMILIES = ("qwen25_vl", "qwen3_vl", "llava")

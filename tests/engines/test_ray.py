@@ -14,7 +14,7 @@ from engine_prompts import ask_all, ask_each, close, image_set_prompts, make_pro
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models.ray.pool import load_pool
-from scalevqa_eval.run.evaluate import evaluate
+from scalevqa_eval.run import evaluate
 from scalevqa_eval.types import Sampling
 
 WORKER = "ray::Worker"

@@ -30,7 +30,7 @@ from engine_prompts import (
 
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models import load_model
-from scalevqa_eval.run.evaluate import evaluate
+from scalevqa_eval.run import evaluate
 from scalevqa_eval.types import Reply, Sampling
 
 SERVER = "vllm.entrypoints.openai.api_server"
@@ -160,7 +160,7 @@ def test_a_plain_script_that_is_killed_leaves_nothing_behind(qwen: str, tmp_path
     code = (
         "import time\n"
         "from scalevqa_eval import load_model\n"
-        "from scalevqa_eval.run.event_loop import run_blocking\n"
+        "from scalevqa_eval.run import run_blocking\n"
         f"run_blocking(load_model('vllm/{qwen}', **{TINY!r}).start())\n"
         "print('READY', flush=True)\n"
         "time.sleep(600)\n"

@@ -18,7 +18,7 @@ from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.leaderboard import Details, add_run, build, check, write
 from scalevqa_eval.leaderboard.board import load_board
 from scalevqa_eval.leaderboard.standing import work_out
-from scalevqa_eval.run.store import open_run
+from scalevqa_eval.run import open_run
 
 GOOD: list[int | str] = [1, 1, 0, 1] * 15
 BLIND: list[int | str] = [0, 1, 0, 0] * 15

@@ -37,7 +37,7 @@ def main() -> None:
     import tiny_models
 
     from scalevqa_eval.models import load_model
-    from scalevqa_eval.run.evaluate import evaluate
+    from scalevqa_eval.run import evaluate
     from scalevqa_eval.types import Sampling
 
     with tempfile.TemporaryDirectory() as directory:

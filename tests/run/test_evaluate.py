@@ -15,8 +15,7 @@ from small import Scripted, always, benchmark, picture, tagged
 
 from scalevqa_eval import evaluate, open_run
 from scalevqa_eval.errors import DataError, ModelError, UsageError
-from scalevqa_eval.run.progress import Progress
-from scalevqa_eval.run.retry import RetryPolicy
+from scalevqa_eval.run import Progress, RetryPolicy
 from scalevqa_eval.types import Capabilities, Outcome, Prompt, Reply, Sampling
 
 QUICK = RetryPolicy(base=0.001, cap=0.01, time_limit=5)

@@ -12,8 +12,7 @@ from small import Scripted, always, benchmark, scale_vqa_file, tagged
 
 from scalevqa_eval import evaluate, load_model
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.run.progress import Progress
-from scalevqa_eval.run.retry import RetryPolicy
+from scalevqa_eval.run import Progress, RetryPolicy
 from scalevqa_eval.testing import Failure, Server
 from scalevqa_eval.types import Prompt, Reply
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from small import Scripted, always, benchmark, scale_vqa_file
 from typer.testing import CliRunner
@@ -12,9 +13,9 @@ from scalevqa_eval import evaluate, open_run
 from scalevqa_eval.cli import app
 from scalevqa_eval.cli.run_table import summary_table
 from scalevqa_eval.errors import ModelError
-from scalevqa_eval.run.retry import RetryPolicy
+from scalevqa_eval.run import RetryPolicy
 from scalevqa_eval.scoring.reader import reader_prompt
-from scalevqa_eval.types import Prompt, Question, Reply
+from scalevqa_eval.types import Prompt, Question, Reply, Usage
 
 QUICK = RetryPolicy(base=0.001, cap=0.01, time_limit=5)
 OPTIONS = {"A": "gland", "B": "stroma", "C": "necrosis", "D": "nerve"}
@@ -31,9 +32,10 @@ def test_a_readers_letter_is_told_apart(tmp_path: Path) -> None:
     assert {(record.letter, record.method) for record in done.records} == {("B", "reader")}
     assert done.summary["correct"] == 3
     assert done.summary["outcomes"]["unparsed"] == 0
-    assert done.summary["reader"] == {
-        "model": "test/scripted", "asked": 12, "letters": 12, "correct": 3,
-    }  # fmt: skip
+    told = done.summary["reader"]
+    assert (told["model"], told["asked"], told["letters"], told["correct"]) == (
+        "test/scripted", 12, 12, 3,
+    )  # fmt: skip
     with (tmp_path / "table").open("w") as file:
         Console(file=file, width=80).print(summary_table(done.summary))
     assert "Read by test/scripted: 12/12" in " ".join((tmp_path / "table").read_text().split())
@@ -121,6 +123,55 @@ def test_a_reader_that_fails_is_retried_and_asked_again(tmp_path: Path) -> None:
     assert not again.prompts  # its own reply was kept in the cache
 
 
+def test_a_kept_reply_is_read_again_and_never_asked_for_twice(tmp_path: Path) -> None:
+    """Nor lost when the next call ends before the reader is heard: it stays in the records."""
+    questions, asked = benchmark(tmp_path / "images"), model()
+
+    def failing(prompt: Prompt) -> Reply:
+        raise ModelError("refused")
+
+    for reader in (Scripted(failing), Scripted(failing), Scripted(lambda prompt: Reply("B"))):
+        done = evaluate(asked, questions, output=tmp_path / "r", reader=reader, cache=False)
+        assert len(asked.prompts) == 12
+        assert done.summary["n"] == len(done.records) * done.complete
+        assert {record.text for record in done.records} == {VAGUE}
+    assert done.summary["reader"]["letters"] == 12
+    lines = (done.path / "records.jsonl").read_text().splitlines()
+    again = evaluate(asked, questions, output=tmp_path / "r", reader=reader, cache=False)
+    assert (len(lines), len(again.records)) == (24, 12)
+    assert len((done.path / "records.jsonl").read_text().splitlines()) == 12
+
+
+def test_a_dead_reader_stops_the_run(tmp_path: Path) -> None:
+    def dead(prompt: Prompt) -> Reply:
+        raise ModelError("engine died")
+
+    questions = benchmark(tmp_path / "images", sets=20, each=5)
+    done = evaluate(model(), questions, output=tmp_path / "r", reader=Scripted(dead))
+    assert "the reader test/scripted: engine died" in done.stopped
+    assert done.summary["errors"] < 40
+
+
+def test_what_a_reader_costs_stands_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("test/scripted: {input: 1000, cached: 0, output: 0}")
+    monkeypatch.setenv("SCALEVQA_PRICES", str(prices))
+    asked = Scripted(lambda prompt: Reply(VAGUE, usage=Usage(100, 0, 10)))
+    reader = Scripted(lambda prompt: Reply("B", usage=Usage(7, 0, 1)))
+    told: list[float | None] = []
+    done = evaluate(
+        asked, benchmark(tmp_path / "images"), output=tmp_path / "r", reader=reader,
+        progress=lambda now: told.append(now.cost),
+    )  # fmt: skip
+    assert done.summary["cost"] == pytest.approx(12 * 0.1)
+    assert done.summary["reader"]["cost"] == pytest.approx(12 * 0.007)
+    assert done.summary["reader"]["tokens"]["prompt_tokens"] == 12 * 7
+    assert told[-1] == pytest.approx(12 * 0.107)
+    with (tmp_path / "table").open("w") as file:
+        Console(file=file, width=80).print(summary_table(done.summary))
+    assert "The reader: tokens 84 in, 12 out, cost $0.08" in (tmp_path / "table").read_text()
+
+
 def test_what_a_reader_said_stays_when_the_code_changes(tmp_path: Path) -> None:
     questions, reader = benchmark(tmp_path / "images"), Scripted(lambda prompt: Reply("B"))
     done = evaluate(model(), questions, output=tmp_path / "runs", reader=reader)
@@ -146,6 +197,5 @@ def test_the_command_takes_a_reader(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     (path,) = runs.rglob("summary.json")
-    assert open_run(path.parent).summary["reader"] == {
-        "model": "baseline/longest", "asked": 0, "letters": 0, "correct": 0,
-    }  # fmt: skip
+    told = open_run(path.parent).summary["reader"]
+    assert (told["model"], told["asked"], told["cost"]) == ("baseline/longest", 0, 0.0)

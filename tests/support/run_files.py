@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.run import writing
+from scalevqa_eval.run import QuestionKey, Run, files, open_run
 from scalevqa_eval.run.manifest import manifest_id
-from scalevqa_eval.run.store import RECORDS, SUMMARY, QuestionKey, Run, open_run
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import Outcome, Record
 
@@ -76,7 +75,7 @@ def write_run(
     }
     settings["id"] = manifest_id(settings)
     path.mkdir(parents=True)
-    writing.write_start(path, settings, asked)
-    writing.write_atomically(path / RECORDS, map(writing.record_line, records))
-    writing.write_json(path / SUMMARY, summarise(asked, records, manifest=settings))
+    files.write_start(path, settings, asked)
+    files.write_atomically(path / files.RECORDS, map(files.record_line, records))
+    files.write_json(path / files.SUMMARY, summarise(asked, records, manifest=settings))
     return open_run(path)

@@ -18,17 +18,15 @@ from scalevqa_eval.models import Model, TrainableModel, load_model
 from scalevqa_eval.models.prices import rates_of
 from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.prompts import load_style
-from scalevqa_eval.run import writing
+from scalevqa_eval.run.asking import Asker, RetryPolicy, Throttle
 from scalevqa_eval.run.cache import ReplyCache
 from scalevqa_eval.run.event_loop import run_blocking
-from scalevqa_eval.run.execution import Execution, Settings
-from scalevqa_eval.run.manifest import build_manifest, run_directory
+from scalevqa_eval.run.execution import Execution
+from scalevqa_eval.run.files import locked
+from scalevqa_eval.run.manifest import Setup, build_manifest, run_directory
 from scalevqa_eval.run.plan import Plan
 from scalevqa_eval.run.progress import Progress, Reporter, shown
-from scalevqa_eval.run.reading import ReplyReader
-from scalevqa_eval.run.retry import RetryPolicy
-from scalevqa_eval.run.store import Evaluation
-from scalevqa_eval.scoring.reader import described
+from scalevqa_eval.run.results import Evaluation
 from scalevqa_eval.types import Benchmark, Question, Sampling
 
 _SHOWN = 5
@@ -66,77 +64,46 @@ def evaluate(
     benchmark needs or an image is unusable. Questions without a reply end as `error` records:
     look at `complete`.
     """
-    settings = Settings(
-        Path(output), prompt, sampling or Sampling(seed=seed), max_concurrency, seed,
-        retry or RetryPolicy(), cache,
-    )  # fmt: skip
+    names = (conditions,) if isinstance(conditions, str) else tuple(conditions)
+    if not names:
+        raise UsageError("no condition is given: name at least one, such as full")
+    names = tuple(dict.fromkeys(map(conditions_.parse, names)))
     with ExitStack() as stack:
+        model = _opened(model, stack)
+        reader = None if reader is None else _opened(reader, stack)
         reporter = Reporter()
-        if isinstance(model, str):
-            model = load_model(model)
-            stack.callback(_close, model)  # who opened it closes it
-        if isinstance(reader, str):
-            reader = load_model(reader)
-            stack.callback(_close, reader)
         if progress is True:
             title = f"{model.name} on {benchmark.name} {benchmark.split}"
             reporter = stack.enter_context(shown(title))
         elif progress:
-            reporter = Reporter(update=progress)
-        if warn is not None:
-            reporter = Reporter(reporter.update, warn)
-        return run_evaluation(model, benchmark, conditions, settings, reporter, train, reader)
+            reporter.update = progress
+        reporter.warn = warn or reporter.warn
 
-
-def run_evaluation(
-    model: Model,
-    benchmark: Benchmark,
-    conditions: Sequence[str],
-    settings: Settings,
-    reporter: Reporter,
-    train: Benchmark | None = None,
-    reader: Model | None = None,
-) -> Evaluation:
-    """As `evaluate`, with its settings as one object."""
-    conditions = (conditions,) if isinstance(conditions, str) else tuple(conditions)
-    if not conditions:
-        raise UsageError("no condition is given: name at least one, such as full")
-    check_ids(benchmark)
-    style = load_style(settings.prompt or ("open" if _all_open(benchmark) else benchmark.prompt))
-    with ExitStack() as stack:
+        _check_ids(benchmark)
+        every_open = bool(benchmark.questions) and all(q.is_open for q in benchmark.questions)
+        style = load_style(prompt or ("open" if every_open else benchmark.prompt))
+        sampling = sampling or Sampling(seed=seed)
         train = _fit(model, benchmark, train)
+        setup = Setup(benchmark, model, style, sampling, seed, train, reader)
         images = ImageStore(benchmark.image_root, model.capabilities)
-        plans = []
-        for name in dict.fromkeys(map(conditions_.parse, conditions)):
-            asked = conditions_.apply_all(name, benchmark, settings.seed)
-            if not asked:
-                raise DataError(f"condition {name} applies to none of {len(benchmark)} questions")
-            manifest = build_manifest(
-                benchmark=benchmark, shown=asked, condition=name, model=model, style=style,
-                sampling=settings.sampling, seed=settings.seed, train=train,
-                reader=described(reader.name, dict(reader.identity)) if reader else None,
-            )  # fmt: skip
-            by_id = {question.id: question for question in asked}
-            directory = run_directory(settings.output, manifest)
-            sampling = settings.sampling
-            plans.append(Plan(name, by_id, manifest, directory, style, sampling, images))
+        plans = [_plan(setup, name, Path(output), images) for name in names]
         every = [question for plan in plans for question in plan.questions.values()]
-        check_model(model, every, settings.sampling)
-        check_images(images, every)
+        _check_model(model, every, sampling)
+        _check_images(images, every)
         rates_of(model.name)  # a price file that cannot be read is found before it is needed
         for plan in plans:
-            stack.enter_context(writing.locked(plan.directory))
-        path = cache_directory() / "replies.sqlite" if settings.cache else None
-        replies = ReplyCache(path if model.capabilities.cacheable else None, model, reporter.warn)
-        stack.callback(replies.close)
-        reading = None
-        if reader is not None:
-            read = ReplyCache(
-                path if reader.capabilities.cacheable else None, reader, reporter.warn
-            )
-            stack.callback(read.close)
-            reading = ReplyReader(reader, read, settings.retry, settings.seed)
-        execution = Execution(model, benchmark, plans, settings, replies, reporter, reading)
+            stack.enter_context(locked(plan.directory))
+
+        def asker(of: Model, concurrency: int | None) -> Asker:
+            path = cache_directory() / "replies.sqlite"
+            used = cache and of.capabilities.cacheable
+            replies = ReplyCache(path if used else None, of, reporter.warn)
+            stack.callback(replies.close)
+            throttle = Throttle(max(1, concurrency or of.capabilities.concurrency))
+            return Asker(of, retry or RetryPolicy(), replies, throttle)
+
+        read = None if reader is None else asker(reader, None)
+        execution = Execution(benchmark, plans, asker(model, max_concurrency), read, reporter)
         try:
             run_blocking(execution.run())
         except (KeyboardInterrupt, ScaleVQAError):
@@ -146,8 +113,25 @@ def run_evaluation(
         return execution.finish()
 
 
-def _close(model: Model) -> None:
-    run_blocking(model.aclose())
+def _opened(model: Model | str, stack: ExitStack) -> Model:
+    """The model; one that is opened here is closed when the stack is."""
+    if not isinstance(model, str):
+        return model
+    opened = load_model(model)
+    stack.callback(lambda: run_blocking(opened.aclose()))
+    return opened
+
+
+def _plan(setup: Setup, condition: str, output: Path, images: ImageStore) -> Plan:
+    shown = conditions_.apply_all(condition, setup.benchmark, setup.seed)
+    if not shown:
+        raise DataError(
+            f"condition {condition} applies to none of {len(setup.benchmark)} questions"
+        )
+    manifest = build_manifest(setup, condition, shown)
+    directory = run_directory(output, manifest)
+    by_id = {question.id: question for question in shown}
+    return Plan(condition, by_id, setup, manifest, directory, images)
 
 
 def _fit(model: Model, benchmark: Benchmark, train: Benchmark | None) -> Benchmark | None:
@@ -166,14 +150,10 @@ def _fit(model: Model, benchmark: Benchmark, train: Benchmark | None) -> Benchma
     return train
 
 
-def _all_open(benchmark: Benchmark) -> bool:
-    return bool(benchmark.questions) and all(q.is_open for q in benchmark.questions)
-
-
 # --- what can be known to fail before the first request is sent ----------------------------------
 
 
-def check_ids(benchmark: Benchmark) -> None:
+def _check_ids(benchmark: Benchmark) -> None:
     """Raise DataError if two questions share an id: one of their answers would be lost."""
     counts = Counter(question.id for question in benchmark.questions)
     twice = [id_ for id_, n in counts.items() if n > 1]
@@ -184,7 +164,7 @@ def check_ids(benchmark: Benchmark) -> None:
         )
 
 
-def check_model(model: Model, questions: Sequence[Question], sampling: Sampling) -> None:
+def _check_model(model: Model, questions: Sequence[Question], sampling: Sampling) -> None:
     """Raise UsageError if the model cannot take what these questions need."""
     takes = model.capabilities
     if sampling.logprobs and not takes.logprobs:
@@ -212,19 +192,7 @@ def check_model(model: Model, questions: Sequence[Question], sampling: Sampling)
         )
 
 
-def without_images(benchmark: Benchmark) -> str:
-    """A warning if questions have no image at all, which a wrong field name looks like; or ""."""
-    lacking = sum(not question.views for question in benchmark.questions)
-    if not lacking:
-        return ""
-    return (
-        f"{lacking} of {len(benchmark)} questions have no image in {benchmark.name} and are asked "
-        "by text alone. If they should have one, the file names its images in another field: see "
-        "`views` in docs/cards.md"
-    )
-
-
-def check_images(store: ImageStore, questions: Sequence[Question]) -> None:
+def _check_images(store: ImageStore, questions: Sequence[Question]) -> None:
     """Raise DataError if an image that would be sent is missing, damaged or refused."""
     if not any(question.views for question in questions):
         return

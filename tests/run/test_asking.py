@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +16,15 @@ from small import Scripted, benchmark, tagged
 from scalevqa_eval import evaluate
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.base import checked
-from scalevqa_eval.run import retry
-from scalevqa_eval.run.retry import Asked, RetryPolicy, Throttle, ask
+from scalevqa_eval.run import ReplyCache, RetryPolicy, asking
+from scalevqa_eval.run.asking import Asked, Asker, Throttle
 from scalevqa_eval.types import Prompt, Reply, Sampling, Usage
 
 PROMPT = Prompt("q", "", (), Sampling(), "", {"A": "x", "B": "y"}, "all")
 
 
 class Clock:
-    """Time as retry.py sees it, moved on by the test."""
+    """Time as asking.py sees it, moved on by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -37,12 +36,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(retry, "time", clock)
+    monkeypatch.setattr(asking, "time", clock)
     return clock
 
 
 async def asked(model: Scripted, policy: RetryPolicy, throttle: Throttle) -> Asked:
-    return await ask(model, PROMPT, policy, throttle, random.Random(0))
+    replies = ReplyCache(None, model, warn=print)
+    return await Asker(model, policy, replies, throttle).ask(PROMPT)
 
 
 def test_waiting_for_a_place_does_not_use_up_the_time_limit(clock: Clock) -> None:
@@ -160,9 +160,8 @@ def test_a_wait_says_why(tmp_path: Path) -> None:
             raise failing.pop(0)
         return tagged("A")
 
-    policy = RetryPolicy(base=0.001, cap=0.001)
-    coroutine = ask(
-        Scripted(answer), PROMPT, policy, Throttle(1), random.Random(0), on_retry=reasons.append
-    )
-    done = asyncio.run(coroutine)
+    policy, model = RetryPolicy(base=0.001, cap=0.001), Scripted(answer)
+    replies = ReplyCache(None, model, warn=print)
+    asker = Asker(model, policy, replies, Throttle(1), on_retry=reasons.append)
+    done = asyncio.run(asker.ask(PROMPT))
     assert (done.attempts, reasons) == (3, ["status 500", "status 503"])
