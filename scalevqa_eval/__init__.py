@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from scalevqa_eval.audit import audit as audit
     from scalevqa_eval.data import load_benchmark as load_benchmark
     from scalevqa_eval.errors import ScaleVQAError as ScaleVQAError
     from scalevqa_eval.models import Model as Model
@@ -45,7 +44,6 @@ _HOMES = {
     "Run": "run",
     "ScaleVQAError": "errors",
     "View": "types",
-    "audit": "audit",
     "evaluate": "run",
     "extract_answer": "scoring.extract",
     "load_benchmark": "data",

@@ -9,7 +9,7 @@ import scalevqa_eval
 
 NAMES = [
     "Benchmark", "Evaluation", "Extraction", "Model", "Outcome", "Prompt", "Question", "Record",
-    "Reply", "Run", "ScaleVQAError", "View", "audit", "evaluate", "extract_answer",
+    "Reply", "Run", "ScaleVQAError", "View", "evaluate", "extract_answer",
     "load_benchmark", "load_model", "open_run",
 ]  # fmt: skip
 

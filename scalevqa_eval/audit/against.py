@@ -28,6 +28,13 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Lines for people, from the data of two audit.json."""
     before, after = old["benchmark"], new["benchmark"]
     lines = []
+    ids = {row["id"] for row in new["questions"]}
+    shared = sum(row["id"] in ids for row in old["questions"])
+    if before["name"] != after["name"] or not shared:
+        lines.append(
+            f"compared with another benchmark: {before['name']} and {after['name']} have "
+            f"{shared:,} question ids in common (of {len(old['questions']):,} and {len(ids):,})"
+        )
     if before["revision"] != after["revision"]:
         lines.append(
             f"questions: revision {before['revision']} to {after['revision']}, "

@@ -12,7 +12,7 @@ from scalevqa_eval.pages import environment, one_line, percent
 from scalevqa_eval.types import Question
 
 EXAMPLES = 12
-_LOOKED_AT = 60  # most leaky questions among which one with reasons is looked for
+_LOOKED_AT = 200  # most leaky questions among which one with reasons is looked for
 _LONGEST = 700
 _OPEN = {"dimensions", "inputs", "transfer", "blind", "knowledge", "visual", "repair", "groups"}
 
@@ -82,7 +82,7 @@ def _examples(data: Mapping[str, Any], questions: Sequence[Question]) -> list[di
 
 
 def _telling(leak: Mapping[str, Any], question: Question, reason: Why) -> tuple[bool, bool, int]:
-    marked = any(reason.marks.values())
+    marked = bool(reason.asked) or any(reason.marks.values())
     return leak["credit"] >= 1, marked and len(question.text) < _LONGEST, len(reason.reasons)
 
 
@@ -91,7 +91,7 @@ def _example(leak: Mapping[str, Any], question: Question, reason: Why) -> dict[s
         "leak": leak,
         "question": question,
         "score": f"{leak['leak_score']:.2f}",
-        "text": _shortened(question.text, _LONGEST),
+        "text": list(_parts(question.text, reason.asked)),
         "options": [
             {"letter": letter, "right": letter == question.answer,
              "parts": list(_parts(text, reason.marks[letter]))}

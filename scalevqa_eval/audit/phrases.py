@@ -1,7 +1,12 @@
-"""Shortcuts in words: phrases that are almost never, or almost always, right."""
+"""Shortcuts in words: phrases that are almost never, or almost always, right.
+
+A phrase stands in options; or, where the options are labels (yes and no, grades), in the question:
+"necrosis" is asked about, and "yes" is right.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, stats
 
+from scalevqa_eval.audit.features import ASKED_OFTEN
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.table import Ints, Table
-from scalevqa_eval.audit.tokens import hashed_ngrams
+from scalevqa_eval.audit.tokens import Hashes, hashed_ngrams
 from scalevqa_eval.statistics import benjamini_hochberg, cluster_interval
 
 LONGEST = 4
@@ -28,12 +34,16 @@ class Phrase:
 
     Counted are `questions` in which some options have the phrase and others do not, from `slides`
     slides; `options` options have it there. The right option has it in `right` of the questions,
-    where `expected` would by chance. `ci` is of right / questions, clustered by slide. The
-    p-value is the larger of an exact one (Poisson-binomial) and one that knows slides; `q_value`
-    is Benjamini and Hochberg's, among all phrases of the dimension ("" is all questions).
+    where `expected` would by chance: an option is right 1 time in K or, as one of a set of labels
+    that is asked often (yes and no, grades), as often as its label is. `ci` is of
+    right / questions, clustered by slide. The p-value is the larger of an exact one
+    (Poisson-binomial) and one that knows slides; `q_value` is Benjamini and Hochberg's, among all
+    phrases of the dimension ("" is all questions). With `asked`, `text` is a whole label, and
+    counted are the questions that ask in these words.
     """
 
     text: str
+    asked: str
     dimension: str
     right: int
     options: int
@@ -57,6 +67,7 @@ class Phrase:
     def to_json(self) -> dict[str, Any]:
         return {
             "phrase": self.text,
+            "asked": self.asked or None,
             "dimension": self.dimension or None,
             "direction": self.direction,
             "right": self.right,
@@ -75,7 +86,10 @@ class Phrase:
 
 @dataclass(frozen=True)
 class _Grams:
-    """Which rows have which phrase; `place` is one (row, first token, length) of each."""
+    """Which rows have which phrase; `place` is one (row, first token, length) of each.
+
+    Tokens are counted through the option's words and on through the question's.
+    """
 
     matrix: sparse.csc_matrix
     place: npt.NDArray[np.intp]
@@ -100,13 +114,23 @@ def find_phrases(table: Table, gold: Ints, clusters: Ints) -> list[Phrase]:
 
 def _collect(table: Table) -> _Grams:
     hashes, rows, places = [], [], []
-    for number, tokens in enumerate(table.hashes):
+
+    def add(number: int, tokens: Hashes, behind: int, label: np.uint64) -> None:
         for n in range(1, LONGEST + 1):
             gram = hashed_ngrams(tokens, n)
-            hashes.append(gram)
+            hashes.append(gram ^ label)
             rows.append(np.full(len(gram), number, dtype=np.intp))
-            starts = np.arange(len(gram), dtype=np.int32)
+            starts = np.arange(len(gram), dtype=np.int32) + behind
             places.append(np.column_stack([starts, np.full_like(starts, n)]))
+
+    labels = np.bincount(table.option_set)[table.option_set] >= ASKED_OFTEN
+    for number, tokens in enumerate(table.hashes):
+        add(number, tokens, 0, np.uint64(0))
+        question = table.owner[number]
+        if labels[question] and len(tokens):  # asked about in these words, and this label
+            digest = hashlib.blake2b(tokens.tobytes(), digest_size=8).digest()
+            label = np.frombuffer(digest, np.uint64)[0]
+            add(number, table.question_hashes[question], len(tokens), label)
     row: Ints = np.concatenate(rows)
     place = np.concatenate(places)
     known, first, inverse = np.unique(np.concatenate(hashes), return_index=True,
@@ -133,17 +157,16 @@ def _of_stratum(
     sizes = table.sizes[chosen]
     within = sparse.csr_matrix(grams.matrix[rows])
     owner = np.repeat(np.arange(len(chosen)), sizes)
-    adding = sparse.csr_matrix(
-        (np.ones(len(rows), dtype=np.float32), (owner, np.arange(len(rows)))),
-        shape=(len(chosen), len(rows)),
-    )
+    place = (owner, np.arange(len(rows)))
+    adding = sparse.csr_matrix((np.ones(len(rows), dtype=np.float32), place))
+    likely = sparse.csr_matrix((_base_rates(table, gold, chosen), place))
     holders = sparse.csc_matrix(adding @ within)  # (questions, phrases)
-    size: Ints = sizes[holders.indices]
-    telling = (holders.data > 0) & (holders.data < size)
+    chances = sparse.csc_matrix(likely @ within)  # the same entries
+    telling = holders.data < sizes[holders.indices]
     right_rows = table.start[chosen] + gold[chosen]
     right = sparse.csc_matrix(grams.matrix[right_rows])
     column = np.repeat(np.arange(holders.shape[1]), np.diff(holders.indptr))[telling]
-    chance = (holders.data / size)[telling]
+    chance = np.minimum(1.0, chances.data[telling].round(9))
     question = holders.indices[telling]
     if not len(column):
         return []
@@ -176,17 +199,33 @@ def _of_stratum(
     holding: dict[Phrase, npt.NDArray[np.intp]] = {}
     for members, where in _same_rows(grams, kept, rows):
         k = members[0]
-        text = _joined(table, grams, members)
+        text, asked = _joined(table, grams, members)
         these = order[bounds[k] : bounds[k + 1]]
         slides = own[question[these]]
         limits = cluster_interval(hit[these].astype(float), slides.tolist())
-        phrase = Phrase(text, name, int(hits[k]), int(options[k]), int(questions[k]),
+        phrase = Phrase(text, asked, name, int(hits[k]), int(options[k]), int(questions[k]),
                         len(set(slides.tolist())), float(expected[k]), (limits.low, limits.high),
                         float(p[k]), float(q[k]))  # fmt: skip
+        if asked and phrase.direction == "wrong":
+            continue  # another label is right there, and says it
         phrases.append(phrase)
         holding[phrase] = where
     phrases.sort(key=lambda one: (-abs(one.effect), one.p_value, -len(one.text), one.text))
     return _without_echoes(phrases, holding)
+
+
+def _base_rates(table: Table, gold: Ints, chosen: Ints) -> npt.NDArray[np.float64]:
+    """How often each option of the chosen questions is right by its label alone, (rows,)."""
+    sets, sizes = table.option_set[chosen], table.sizes[chosen]
+    asked = np.bincount(sets)
+    width = int(sizes.max())
+    right = np.bincount(sets * width + gold[chosen], minlength=len(asked) * width)
+    labels = np.repeat(sets, sizes)
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rate = right[labels * width + place] / asked[labels]
+    # Never 0: a sparse matrix would lose the entry.
+    rate = np.maximum(rate, 1e-6)
+    return np.where(asked[labels] >= ASKED_OFTEN, rate, np.repeat(1 / sizes, sizes))
 
 
 def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
@@ -225,15 +264,21 @@ def _same_rows(grams: _Grams, kept: list[int], rows: Ints) -> list[tuple[list[in
     return list(groups.values())
 
 
-def _joined(table: Table, grams: _Grams, members: list[int]) -> str:
-    """The longest run of tokens that the members cover in one option."""
+def _joined(table: Table, grams: _Grams, members: list[int]) -> tuple[str, str]:
+    """The longest run of tokens that the members cover in one option.
+
+    If they stand in the question: the option, and the longest run there.
+    """
     row = int(min(grams.place[k, 0] for k in members))
-    words = table.words[row]
+    own = table.words[row]
+    words = (*own, *table.question_words[table.owner[row]])
     covered = np.zeros(len(words), dtype=bool)
     for k in members:
         where, first, length = (int(x) for x in grams.place[k])
         if where == row:
             covered[first : first + length] = True
+    if covered[: len(own)].any():
+        covered[len(own) :] = False
     runs: list[tuple[int, int]] = []
     start = None
     for i, flag in enumerate([*covered, False]):
@@ -243,7 +288,8 @@ def _joined(table: Table, grams: _Grams, members: list[int]) -> str:
             runs.append((start, i))
             start = None
     first, last = max(runs, key=lambda run: (run[1] - run[0], -run[0]))
-    return " ".join(words[first:last])
+    found = " ".join(words[first:last])
+    return (found, "") if first < len(own) else (" ".join(own), found)
 
 
 def _without_echoes(phrases: list[Phrase], holding: dict[Phrase, Ints]) -> list[Phrase]:
@@ -264,9 +310,10 @@ def _without_echoes(phrases: list[Phrase], holding: dict[Phrase, Ints]) -> list[
 
 
 def _echoes(phrase: Phrase, stronger: Phrase, holding: dict[Phrase, Ints]) -> bool:
-    if not set(phrase.text.split()) & set(stronger.text.split()):
+    one, other = (p.asked or p.text for p in (phrase, stronger))
+    if bool(phrase.asked) != bool(stronger.asked) or not set(one.split()) & set(other.split()):
         return False
-    if f" {stronger.text} " in f" {phrase.text} " or f" {phrase.text} " in f" {stronger.text} ":
+    if f" {other} " in f" {one} " or f" {one} " in f" {other} ":
         return True
     shared = np.isin(holding[phrase], holding[stronger], assume_unique=True)
     return float(shared.mean()) >= _VARIANT

@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalevqa_eval.audit.results import p_text
+from scalevqa_eval.audit.verdict import WORDS
 from scalevqa_eval.pages import fraction, percent, span
 
 ALL = "all questions"
-VERDICT_WORDS: Mapping[str, str] = {
-    "leaky": "leaky",
-    "undecided": "undecided",
-    "imbalanced": "imbalanced labels",
-    "measurable": "measurable, below the margin",
-    "clean": "no learnable shortcut found",
-}
 SEVERITY_ORDER = {"error": 0, "warning": 1, "note": 2}
 _PHRASES = 30
 _CUES = 12
@@ -67,7 +61,7 @@ def _dimension(name: str | None) -> str:
 
 def verdict_words(data: Data) -> str:
     """The verdict; one that finds nothing says what was not looked for."""
-    words = VERDICT_WORDS[data["verdict"]]
+    words = WORDS[data["verdict"]]
     if data["verdict"] == "clean" and data["parts"]["knowledge"] == "not tested":
         return f"{words}; knowledge not tested"
     return words
@@ -127,14 +121,12 @@ def _label(row: Row) -> str:
 def dimensions(data: Data) -> Table:
     """The headline: one question at a time and the whole file apart, beside the base rate."""
     text, file = data["text_only"], data["whole_file"]
-    verdicts = data["verdict_by_dimension"]
     rows = []
     for row, part in _rows(text, text["by_dimension"]):
         whole = file if row.total else file["by_dimension"][row.name]
-        verdict = data["verdict"] if row.total else verdicts.get(row.name, part["verdict"])
         cells = (
             share(part), percent(part["base_rate"]), points(part["leak"]), share(whole),
-            p_words(part, "p_adjusted"), VERDICT_WORDS[verdict],
+            p_words(part, "p_adjusted"), WORDS[part["verdict"]],
         )  # fmt: skip
         rows.append(Row(_label(row), cells, share=part, total=row.total))
     detectable = text["detectable_leak"]
@@ -147,7 +139,7 @@ def dimensions(data: Data) -> Table:
     if detectable is not None:
         caption += f" Leaks from {100 * detectable:.1f} points on are seen with 80 % power."
     columns = ("", "one question at a time", "base rate %", "leak", "who has the whole file", "p",
-               "verdict")  # fmt: skip
+               "text alone is")  # fmt: skip
     return Table("dimensions", "What text alone reaches", columns, tuple(rows), caption)
 
 
@@ -232,17 +224,26 @@ def _cue(cue: Data) -> Row:
 
 def _phrases(data: Data) -> list[Table]:
     rows = tuple(
-        Row(f"“{p['phrase']}”", (_dimension(p["dimension"]),
+        Row(phrase_words(p), (_dimension(p["dimension"]),
             f"{p['right']}/{p['questions']} = {percent(p['rate'])} % {span(p['ci'])}",
             percent(p["expected_rate"]), f"{p['slides']}",
             "points to the right option" if p["direction"] == "right" else "points away"))
         for p in data["shortcuts"]["phrases"][:_PHRASES]
     )  # fmt: skip
     columns = ("phrase", "questions", "right option has it", "by chance %", "slides", "it")
-    caption = "Counted are questions where some options have the phrase and others do not."
+    caption = (
+        "Counted are questions where some options have the phrase and others do not. By chance: "
+        "one in K, or the base rate of a label."
+    )
     more = max(0, len(data["shortcuts"]["phrases"]) - _PHRASES)
     title = "Phrases that give options away"
     return [Table("phrases", title, columns, rows, caption, more)] if rows else []
+
+
+def phrase_words(phrase: Data) -> str:
+    """`“phrase”`, or `“label” where “phrase” is asked about`."""
+    asked = phrase["asked"]
+    return f"“{phrase['phrase']}”" + (f" where the question says “{asked}”" if asked else "")
 
 
 def _position(data: Data) -> Table:
@@ -378,6 +379,9 @@ def next_steps(data: Data) -> list[tuple[str, str]]:
     if data["verdict"] == "leaky" and not repair:
         text = "Make option blocks, which no reader of the text can answer, and a worksheet:"
         steps.append((text, "scalevqa audit FILE --repair blocks"))
+    if any(phrase["asked"] for phrase in data["shortcuts"]["phrases"]):
+        text = "Ask each wording about places where the other labels are right, too."
+        steps.append((text, ""))
     if repair and repair["files"]:
         steps.append(("Have an expert confirm each borrowed option:", "repair/worksheet.html"))
     if data["verdict"] == "undecided":

@@ -9,6 +9,7 @@ from rich.console import Console  # noqa: TID251 (its type)
 from rich.table import Table as Grid
 
 from scalevqa_eval.audit import tables
+from scalevqa_eval.audit.verdict import WORDS
 from scalevqa_eval.pages import one_line
 
 WIDTH = 79
@@ -31,7 +32,9 @@ def show(console: Console, data: Mapping[str, Any]) -> None:
             console.print()
             console.print(_grid(table, columns, most))
             if table.key == "dimensions":
-                console.print(f"Who has the whole file: {tables.share(data['whole_file'])}")
+                whole = data["whole_file"]
+                words = WORDS[data["parts"]["whole_file"]]
+                console.print(f"Who has the whole file: {tables.share(whole)}, {words}")
             if table.key == "repair":
                 console.print(one_line(table.caption))
     console.print()
@@ -46,7 +49,7 @@ def show(console: Console, data: Mapping[str, Any]) -> None:
 def _grid(table: tables.Table, columns: Iterable[int], most: int) -> Grid:
     grid = Grid(title=one_line(table.title), title_justify="left", title_style="bold", box=None,
                 pad_edge=False, width=WIDTH)  # fmt: skip
-    grid.add_column(table.columns[0], ratio=1, min_width=15, overflow="ellipsis", no_wrap=True)
+    grid.add_column(table.columns[0], ratio=1, min_width=15, overflow="fold")
     for k in columns:
         grid.add_column(table.columns[1 + k], justify="right")
     for row in table.rows[:most]:
@@ -63,7 +66,9 @@ def _findings(data: Mapping[str, Any]) -> list[str]:
 
 
 def _verdict(data: Mapping[str, Any]) -> list[str]:
-    lines = [f"Verdict: {tables.verdict_words(data).upper()} ({one_line(data['scope'])})"]
+    words, scope = tables.verdict_words(data), one_line(data["scope"])
+    said = "knowledge not tested" in words
+    lines = [f"Verdict: {words.upper()}" + ("" if said else f" ({scope})")]
     return [*lines, *(f"- {one_line(reason)}" for reason in data["reasons"]), ""]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,8 @@ from scalevqa_eval.audit.redraws import (
     relabelled_together,
 )
 from scalevqa_eval.audit.results import Share, StratumResult
+from scalevqa_eval.audit.selftest import check_answers, check_features
 from scalevqa_eval.audit.table import Ints, Table, gold_offsets, make_table, numbered
-from scalevqa_eval.errors import ScaleVQAError
 from scalevqa_eval.types import Question
 
 MANY_SEEDS_UP_TO = 2_000
@@ -47,12 +47,6 @@ COMBINATIONS = {
     COMBINED: "all trained probes, weighted by what they are worth on inner folds",
     COMBINED_FILE: "the same with what only the whole file shows",
 }
-_CHECKED = 100
-SAME = 1e-3
-
-
-class SelfTestFailed(ScaleVQAError):
-    """A probe's answers depend on labels that it must not have: no figure can be believed."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ def probe_text(
     gold = gold_offsets(table, questions)
     labels = numbered([clusters[i] for i in table.order])
     features = Features(table)
-    checked = _check_features(questions, seed)
+    checked = check_features(questions, seed)
     together = relabelled_together(table, labels)
     redrawn = redraw(table.sizes, together, gold, permutations, seed)
     null_seeds = seeds if table.n <= MANY_SEEDS_UP_TO else 1
@@ -121,7 +115,7 @@ def probe_text(
             features, [MAJORITY, *trained], draws, _mixtures(trained),
             seed=seed, workers=workers, tick=tick, once=tuple(PARTIAL),
         )  # fmt: skip
-        checked += _check_answers(table, draws, answers)
+        checked += check_answers(table, draws, answers)
     tick("intervals and tests")
     credits, scores = _rules(features, gold, redrawn)
     about = {probe.name: probe.about for probe in trained} | COMBINATIONS
@@ -287,64 +281,6 @@ def _partial(answers: Sequence[Answers], whole: StratumResult, given: Given) -> 
             base = np.full(len(credits), whole.majority.accuracy)
             rows[shown] = share(credits, given.chances, given.clusters, base)
     return rows
-
-
-def _check_features(questions: Sequence[Question], seed: int) -> list[str]:
-    """What probes see of questions must not move when the answers change."""
-    sample = list(questions)
-    if len(sample) > _CHECKED:
-        chosen = np.random.default_rng([seed, 61]).permutation(len(sample))[:_CHECKED]
-        sample = [sample[i] for i in chosen]
-    changed = [replace(question, answer=_other(question)) for question in sample]
-    before, after = Features(make_table(sample)), Features(make_table(changed))
-    checked = []
-    for rule in rules(before):
-        if not np.array_equal(rule.score(before), rule.score(after)):
-            raise sees_labels(rule.name, "its scores change")
-        checked.append(rule.name)
-    for name in ("contrast", "tfidf", "question_tfidf", "same_text"):
-        if (getattr(before, name) != getattr(after, name)).nnz:
-            raise sees_labels(name, "its features change")
-    pairs = [
-        (before.structure.values, after.structure.values),
-        (before.text_codes, after.text_codes),
-        *zip(before.frequency.values(), after.frequency.values(), strict=True),
-    ]
-    if before.has_siblings:
-        pairs.append((before.siblings, after.siblings))
-    if not all(np.array_equal(a, b) for a, b in pairs):
-        raise sees_labels("structure", "its features change")
-    return checked
-
-
-def _other(question: Question) -> str:
-    letters = list(question.options)
-    return letters[(letters.index(question.answer) + 1) % len(letters)]
-
-
-def _check_answers(table: Table, draws: Sequence[Draw], answers: Sequence[Answers]) -> list[str]:
-    """Scores of held-out questions must not move when their own labels change."""
-    checked: list[str] = []
-    for draw, found in zip(draws, answers, strict=True):
-        rows = (draw.fold == 0)[table.owner]
-        for name, scores in found.first.items():
-            must_not_move(name, scores[rows], "held-out")
-            checked.append(name)
-    return checked
-
-
-def must_not_move(name: str, scores: npt.NDArray[np.float32], which: str) -> None:
-    """Scores (rows, 2) of two sets of labels that differ in these rows' questions only."""
-    moved = float(np.abs(scores[:, 0] - scores[:, 1]).max(initial=0.0))
-    if moved > SAME * max(1.0, float(np.abs(scores[:, 0]).max(initial=0.0))):
-        raise sees_labels(name, f"scores of {which} questions change by up to {moved:.3g}")
-
-
-def sees_labels(name: str, what: str) -> SelfTestFailed:
-    return SelfTestFailed(
-        f"self-test failed: probe {name} sees labels that it must not see ({what} when only the "
-        "labels of held-out questions change). No result is given."
-    )
 
 
 def _leak_scores(

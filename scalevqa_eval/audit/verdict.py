@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 Verdict = Literal["leaky", "undecided", "imbalanced", "measurable", "clean"]
-VERDICTS: tuple[Verdict, ...] = ("leaky", "undecided", "imbalanced", "measurable", "clean")
+WORDS: Mapping[Verdict, str] = {
+    "leaky": "leaky",
+    "undecided": "undecided",
+    "imbalanced": "imbalanced labels",
+    "measurable": "measurable, below the margin",
+    "clean": "no learnable shortcut found",
+}
+VERDICTS: tuple[Verdict, ...] = tuple(WORDS)
 """Worst first: the whole is as bad as its worst part, and never clean beside an undecided one."""
 
 LEVEL = 0.025
@@ -34,21 +41,6 @@ def decide(shown: bool, largest_leak: float, imbalance: float, margin: float) ->
 def overall(parts: Iterable[Verdict]) -> Verdict:
     """The worst of them."""
     return min(parts, key=VERDICTS.index)
-
-
-def describe(data: Mapping[str, Any]) -> str:
-    """The verdict of an audit.json in one sentence, with what it does not cover."""
-    margin = 100 * data["settings"]["margin"]
-    words = {
-        "leaky": "A reader without images answers above chance",
-        "undecided": "No verdict: so few questions leave room for a leak of more than "
-        f"{margin:g} points",
-        "imbalanced": "The text adds less than the margin, but one label is right so often that "
-        f"always giving it beats guessing by {margin:g} points or more",
-        "measurable": f"A leak is measurable, below the margin of {margin:g} points",
-        "clean": f"No learnable shortcut of {margin:g} points or more",
-    }[data["verdict"]]
-    return f"{words} ({data['scope']})."
 
 
 def scope(blind_models: int) -> str:

@@ -24,12 +24,14 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """`marks` has, per letter, the spans (start, end) of the option's text that tell.
+    """`marks` has, per letter, the spans (start, end) of the option's text that tell, `asked` those
+    of the question's.
 
     `reasons` may be empty: then what tells is spread over many words, or not in words at all.
     """
 
     marks: Mapping[str, tuple[tuple[int, int], ...]]
+    asked: tuple[tuple[int, int], ...]
     reasons: tuple[str, ...]
 
 
@@ -65,6 +67,7 @@ def _why(question: Question, shortcuts: Mapping[str, Any], picks: Mapping[str, s
     marks: dict[str, list[tuple[int, int]]] = {letter: [] for letter in question.options}
     alone = _alone(question.options)
     reasons: list[str] = []
+    asked: list[tuple[int, int]] = []
     for cue in shortcuts["cues"]:
         taken = picks.get(cue["rule"])
         right = cue["direction"] == "right"
@@ -81,7 +84,16 @@ def _why(question: Question, shortcuts: Mapping[str, Any], picks: Mapping[str, s
         if not _concerns(phrase, question) or not 0 < len(having) < len(spans):
             continue
         right = phrase["direction"] == "right"
-        if right != (question.answer in having) or (not right and len(having) == 0):
+        words = _find(phrase["asked"], question.text) if phrase["asked"] else []
+        if phrase["asked"]:
+            if words and having == {question.answer}:
+                asked += words
+                reasons.append(
+                    f"where the question says “{phrase['asked']}”, “{phrase['phrase']}” "
+                    f"is right {phrase['right']} of {phrase['questions']} times"
+                )
+            continue
+        if right != (question.answer in having):
             continue
         for letter in {question.answer} if right else having:
             marks[letter] += spans[letter]
@@ -89,7 +101,7 @@ def _why(question: Question, shortcuts: Mapping[str, Any], picks: Mapping[str, s
         of = phrase["right"] if right else phrase["questions"] - phrase["right"]
         reasons.append(f"“{phrase['phrase']}” {says} ({of} of {phrase['questions']} times)")
     merged = {letter: _merged(spans) for letter, spans in marks.items()}
-    return Why(merged, tuple(reasons[:_REASONS]))
+    return Why(merged, _merged(asked), tuple(reasons[:_REASONS]))
 
 
 def _concerns(found: Mapping[str, Any], question: Question) -> bool:

@@ -32,6 +32,10 @@ def test_a_prior_that_hangs_on_the_question_is_found(labels: tuple[str, ...]) ->
     assert report.verdict == "leaky"
     assert report.text_only.probe("pairs").accuracy > 0.95
     assert report.text_only.probe("combined").accuracy > 0.95
+    told = [phrase for phrase in report.phrases if phrase.asked]
+    assert told
+    assert all(p.right == p.questions and p.text in map(str.lower, labels) for p in told)
+    assert len(told) == len(report.phrases)  # a label alone is a base rate, and no phrase
     rows = report.partial_inputs
     assert rows["question alone"].accuracy > 0.95
     assert rows["options alone"].leak < 0.05
@@ -69,6 +73,7 @@ def test_a_base_rate_is_no_leak_of_the_text_and_no_position_error() -> None:
     assert report.text_only.best.share.base_rate == report.text_only.majority.accuracy
     assert "label-imbalance" in kinds(report)
     assert not report.cues
+    assert not report.phrases
 
 
 def test_what_only_the_whole_file_gives_away_is_said_apart() -> None:

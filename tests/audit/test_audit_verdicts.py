@@ -11,7 +11,7 @@ import pytest
 from planted import PHRASE, Leak, plant
 
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.textonly import SelfTestFailed
+from scalevqa_eval.audit.selftest import SelfTestFailed
 from scalevqa_eval.data.demo import LEAKY_PHRASE
 from scalevqa_eval.data.load import load_benchmark
 from scalevqa_eval.types import Benchmark

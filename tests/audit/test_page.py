@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from designs import FINDINGS, wording
 from planted import plant
 from rich.console import Console
 
@@ -20,9 +21,9 @@ from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.datasheet import datasheet
 from scalevqa_eval.audit.output import badge_svg, subsets
 from scalevqa_eval.audit.page import to_html
-from scalevqa_eval.audit.tables import VERDICT_WORDS, dimensions, first_line
+from scalevqa_eval.audit.tables import dimensions, first_line
 from scalevqa_eval.audit.terminal import show
-from scalevqa_eval.audit.verdict import VERDICTS
+from scalevqa_eval.audit.verdict import VERDICTS, WORDS
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark, Question
 
@@ -114,18 +115,34 @@ def test_an_author_with_one_minute(leaky: tuple[dict[str, Any], tuple[Question, 
     text, reader = Seen(page).text.split("be answered without looking?")[-1], data["text_only"]
     line = f"A reader without images gets {reader['correct']:.0f} of 120. A guesser gets 30."
     assert first_line(data).startswith(line)
-    order = [line, VERDICT_WORDS["leaky"], "One of them", "Why:", "What to do next",
+    order = [line, WORDS["leaky"], "One of them", "Why:", "What to do next",
              "--repair blocks", "datasheet.md", "What text alone reaches"]  # fmt: skip
     places = [text.index(part) for part in order]
     assert places == sorted(places)
-    marked = page.split("<mark>")[1].split("</mark>")[0]
-    assert "when seen as a whole" in marked  # the planted phrase, in the first example
+    example = page[page.index("One of them") : page.index("What to do next")]
+    assert "<mark>when seen as a whole</mark>" in example  # the planted phrase
     assert "“when seen as a whole” stands in the right option" in text
     for words in ("one question at a time", "who has the whole file", "no text (commonest label)"):
         assert words in text
     assert line in " ".join(terminal(data).split())
     assert line in datasheet(data)
     assert to_html(data, questions) == page
+
+
+def test_words_of_the_question_that_decide_are_marked() -> None:
+    made = wording(0, ("Yes", "No"))
+    data = audit(made, permutations=40, seeds=1, look_at_data=False).to_json()
+    page = to_html(data, made.questions)
+    finding = page.split("<mark>")[1].split("</mark>")[0]
+    assert finding.casefold() in FINDINGS
+    assert f"where the question says “{finding.casefold()}”, “" in Seen(page).text
+    assert "Ask each wording about places where the other labels are right" in Seen(page).text
+
+
+def test_a_skew_of_positions_alone_leaves_the_text_its_own_verdict() -> None:
+    data = audit(plant("position", 150, strength=0.4), permutations=40, seeds=1).to_json()
+    assert data["verdict"] == "leaky"
+    assert {row.cells[-1] for row in dimensions(data).rows} == {WORDS[data["text_only"]["verdict"]]}
 
 
 def test_what_is_at_chance_is_folded(leaky: tuple[dict[str, Any], tuple[Question, ...]]) -> None:
@@ -139,7 +156,7 @@ def test_the_same_words_everywhere(
     verdict: str, leaky: tuple[dict[str, Any], tuple[Question, ...]]
 ) -> None:
     data = {**leaky[0], "verdict": verdict}
-    words = VERDICT_WORDS[verdict]  # type: ignore[index]
+    words = WORDS[verdict]  # type: ignore[index]
     if verdict == "clean":
         words += "; knowledge not tested"
     root = ElementTree.fromstring(badge_svg(data))
@@ -160,10 +177,10 @@ def test_a_dimension_called_like_the_whole_is_told_apart(
     first = next(iter(data["text_only"]["by_dimension"]))
     for block in (data["text_only"], data["whole_file"]):
         block["by_dimension"]["all questions"] = block["by_dimension"].pop(first)
-    data["verdict_by_dimension"]["all questions"] = "clean"
+        block["by_dimension"]["all questions"]["verdict"] = "clean"
     rows = {row.name: row for row in dimensions(data).rows}
     assert rows["all questions"].cells[-1] == "leaky"
-    assert rows["“all questions”"].cells[-1] == VERDICT_WORDS["clean"]
+    assert rows["“all questions”"].cells[-1] == WORDS["clean"]
 
 
 def test_sections_of_models_and_repairs_are_shown(
