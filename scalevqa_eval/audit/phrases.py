@@ -208,6 +208,8 @@ def _of_stratum(
                         float(p[k]), float(q[k]))  # fmt: skip
         if asked and phrase.direction == "wrong":
             continue  # another label is right there, and says it
+        if not phrase.effect:
+            continue  # few slides
         phrases.append(phrase)
         holding[phrase] = where
     phrases.sort(key=lambda one: (-abs(one.effect), one.p_value, -len(one.text), one.text))
@@ -237,10 +239,8 @@ def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
 def _of_slides(
     chances: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_], slides: Ints
 ) -> float:
-    """Two-sided p-value of hits beyond chance, by Student's t with a degree less than slides.
-
-    The error is the larger of what the slides' sums show and what guessing would have: three
-    slides that agree by luck show no spread, and prove little.
+    """Two-sided p-value of hits beyond chance where slides differ by more than guessing would:
+    Student's t with a degree less than slides. Where they do not, 0: the exact one decides.
     """
     codes = np.unique(slides, return_inverse=True)[1]
     sums = np.bincount(codes, weights=hits - chances)
@@ -248,8 +248,9 @@ def _of_slides(
     if count < 2:
         return 1.0
     between = float(sums.var() * count * count / (count - 1))
-    error = max(between, float((chances * (1 - chances)).sum())) ** 0.5
-    return float(2 * stats.t.sf(abs(float(sums.sum())) / error, count - 1))
+    if between <= float((chances * (1 - chances)).sum()):
+        return 0.0
+    return float(2 * stats.t.sf(abs(float(sums.sum())) / between**0.5, count - 1))
 
 
 def _same_rows(grams: _Grams, kept: list[int], rows: Ints) -> list[tuple[list[int], Ints]]:
