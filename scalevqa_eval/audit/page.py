@@ -12,7 +12,7 @@ from scalevqa_eval.pages import environment, one_line, percent
 from scalevqa_eval.types import Question
 
 EXAMPLES = 12
-_LOOKED_AT = 200  # most leaky questions among which one with reasons is looked for
+_LOOKED_AT = 60  # most leaky questions among which one with reasons is looked for
 _LONGEST = 700
 _OPEN = {"dimensions", "inputs", "transfer", "blind", "knowledge", "visual", "repair", "groups"}
 
