@@ -81,9 +81,9 @@ def _examples(data: Mapping[str, Any], questions: Sequence[Question]) -> list[di
     return [_example(*item) for item in chosen[: EXAMPLES + 1]]
 
 
-def _telling(leak: Mapping[str, Any], question: Question, reason: Why) -> tuple[bool, bool, int]:
+def _telling(leak: Mapping[str, Any], question: Question, reason: Why) -> tuple[bool, bool, float]:
     marked = bool(reason.asked) or any(reason.marks.values())
-    return leak["credit"] >= 1, marked and len(question.text) < _LONGEST, len(reason.reasons)
+    return leak["credit"] >= 1, marked and len(question.text) < _LONGEST, reason.strength
 
 
 def _example(leak: Mapping[str, Any], question: Question, reason: Why) -> dict[str, Any]:

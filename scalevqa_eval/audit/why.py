@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,17 @@ from scalevqa_eval.audit.table import make_table
 from scalevqa_eval.types import Question
 
 _REASONS = 3
-_STRONG = 0.05  # a weaker rule is no reason for one question
+_STRONG = 0.05  # a weaker rule or phrase is no reason for one question
 _LIKENESS = ("medoid", "medoid-letters")
 _LIKE_OTHERS = "the option most similar to the others; marked is what each has alone"
-_ABOUT = dict.fromkeys(_LIKENESS, _LIKE_OTHERS)
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
     """`marks` has, per letter, the spans (start, end) of the option's text that tell, `asked` those
-    of the question's.
+    of the question's. `strength` is that of the strongest reason: how far the near end of its
+    interval is from chance.
 
     `reasons` may be empty: then what tells is spread over many words, or not in words at all.
     """
@@ -33,6 +33,7 @@ class Why:
     marks: Mapping[str, tuple[tuple[int, int], ...]]
     asked: tuple[tuple[int, int], ...]
     reasons: tuple[str, ...]
+    strength: float
 
 
 def why(questions: Sequence[Question], data: Mapping[str, Any]) -> list[Why]:
@@ -63,45 +64,71 @@ def _picks(questions: Sequence[Question]) -> list[dict[str, str]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """One reason, for `key` once, with the spans that it marks in options and in the question."""
+
+    key: str
+    words: str
+    strength: float
+    marks: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    asked: Sequence[tuple[int, int]] = ()
+
+
 def _why(question: Question, shortcuts: Mapping[str, Any], picks: Mapping[str, str]) -> Why:
-    marks: dict[str, list[tuple[int, int]]] = {letter: [] for letter in question.options}
-    alone = _alone(question.options)
-    reasons: list[str] = []
-    asked: list[tuple[int, int]] = []
-    for cue in shortcuts["cues"]:
-        taken = picks.get(cue["rule"])
-        right = cue["direction"] == "right"
-        strong = cue["leak_ci"][0] > _STRONG
-        if _concerns(cue, question) and right and strong and taken == question.answer:
-            if cue["rule"] in _LIKENESS:
-                marks = {k: [*v, *alone[k]] for k, v in marks.items()}
-            reason = f"the right option is {_ABOUT.get(cue['rule'], cue['about'])}"
-            if not any(reason in known for known in reasons):
-                reasons.append(f"{reason} (so in {cue['correct']:.0f} of {cue['n']} questions)")
-    for phrase in shortcuts["phrases"]:
-        spans = {letter: _find(phrase["phrase"], text) for letter, text in question.options.items()}
+    found = [
+        *_of_rules(question, shortcuts["cues"], picks),
+        *_of_phrases(question, shortcuts["phrases"]),
+    ]
+    best: dict[str, _Reason] = {}
+    for reason in sorted(found, key=lambda one: (-one.strength, one.words)):
+        if reason.strength > _STRONG:
+            best.setdefault(reason.key, reason)
+    chosen = list(best.values())[:_REASONS]
+    marks = {
+        letter: _merged([span for reason in chosen for span in reason.marks.get(letter, ())])
+        for letter in question.options
+    }
+    asked = _merged([span for reason in chosen for span in reason.asked])
+    strength = max((reason.strength for reason in chosen), default=0.0)
+    return Why(marks, asked, tuple(reason.words for reason in chosen), strength)
+
+
+def _of_rules(
+    question: Question, cues: Sequence[Mapping[str, Any]], picks: Mapping[str, str]
+) -> Iterator[_Reason]:
+    for cue in cues:
+        taken, right = picks.get(cue["rule"]), cue["direction"] == "right"
+        if not _concerns(cue, question) or not right or taken != question.answer:
+            continue
+        alike = cue["rule"] in _LIKENESS
+        about = _LIKE_OTHERS if alike else cue["about"]
+        words = f"the right option is {about} (so in {cue['correct']:.0f} of {cue['n']} questions)"
+        marks = _alone(question.options) if alike else {}
+        yield _Reason(about, words, cue["leak_ci"][0], marks)
+
+
+def _of_phrases(question: Question, phrases: Sequence[Mapping[str, Any]]) -> Iterator[_Reason]:
+    for phrase in phrases:
+        text, asked, right = phrase["phrase"], phrase["asked"], phrase["direction"] == "right"
+        spans = {letter: _find(text, option) for letter, option in question.options.items()}
         having = {letter for letter, found in spans.items() if found}
         if not _concerns(phrase, question) or not 0 < len(having) < len(spans):
             continue
-        right = phrase["direction"] == "right"
-        words = _find(phrase["asked"], question.text) if phrase["asked"] else []
-        if phrase["asked"]:
-            if words and having == {question.answer}:
-                asked += words
-                reasons.append(
-                    f"where the question says “{phrase['asked']}”, “{phrase['phrase']}” "
-                    f"is right {phrase['right']} of {phrase['questions']} times"
-                )
-            continue
         if right != (question.answer in having):
             continue
-        for letter in {question.answer} if right else having:
-            marks[letter] += spans[letter]
-        says = "stands in the right option" if right else "stands in wrong options"
-        of = phrase["right"] if right else phrase["questions"] - phrase["right"]
-        reasons.append(f"“{phrase['phrase']}” {says} ({of} of {phrase['questions']} times)")
-    merged = {letter: _merged(spans) for letter, spans in marks.items()}
-    return Why(merged, _merged(asked), tuple(reasons[:_REASONS]))
+        hits = phrase["right"] if right else phrase["questions"] - phrase["right"]
+        times = f"({hits} of {phrase['questions']} times)"
+        strength = abs(phrase["effect"])
+        if asked:
+            places = _find(asked, question.text)
+            words = f"where the question says “{asked}”, “{text}” is right {times}"
+            if places and having == {question.answer}:
+                yield _Reason(f"{asked} {text}", words, strength, {}, places)
+            continue
+        marked = {question.answer} if right else having
+        words = f"“{text}” stands in {'the right option' if right else 'wrong options'} {times}"
+        yield _Reason(text, words, strength, {letter: spans[letter] for letter in marked})
 
 
 def _concerns(found: Mapping[str, Any], question: Question) -> bool:
