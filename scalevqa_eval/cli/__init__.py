@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Nothing heavy is imported before a command runs."""
+"""The command line: parse, call, print. Only the command that is asked for is imported."""
 
 from __future__ import annotations
 
@@ -8,29 +8,22 @@ from importlib import import_module
 import typer
 
 from scalevqa_eval import __version__
+from scalevqa_eval.cli.options import application
 from scalevqa_eval.errors import ScaleVQAError, UsageError
 from scalevqa_eval.pages.terminal import say
 
-# A module here has a function `register(app)`, which adds its commands or its sub-application.
-COMMANDS: tuple[str, ...] = (
-    "run",
-    "models",
-    "benchmarks",
-    "audit",
-    "compare",
-    "train",
-    "leaderboard",
-)
+# Each is a module here, with an application `app`, and the first line of its help.
+COMMANDS = {
+    "run": "Ask a model the questions of a benchmark and print its score per dimension.",
+    "audit": "Find out whether a benchmark can be answered without looking at its images.",
+    "compare": "Compare runs question by question: differences with intervals, tests and power.",
+    "models": "Engines and models.",
+    "benchmarks": "Benchmarks: list, show, check.",
+    "train": "Train a model: prepare, sft, grpo, merge, curve.",
+    "leaderboard": "Results as data, and pages made from them.",
+}
 
-app = typer.Typer(
-    name="scalevqa",
-    help="Evaluate vision-language models on cross-scale pathology questions.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = application("Evaluate vision-language models on cross-scale pathology questions.")
 
 
 def _show_version(value: bool) -> None:
@@ -49,8 +42,16 @@ def _root(
     pass
 
 
-for _command in COMMANDS:
-    import_module(f"scalevqa_eval.cli.{_command}").register(app)
+def _call(name: str, arguments: list[str]) -> None:
+    import_module(f"scalevqa_eval.cli.{name}").app(args=arguments, prog_name=f"scalevqa {name}")
+
+
+_AS_IT_IS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+for _name, _about in COMMANDS.items():
+
+    @app.command(_name, help=_about, context_settings=_AS_IT_IS)
+    def _named(context: typer.Context) -> None:
+        _call(str(context.info_name), context.args)
 
 
 def main() -> None:
@@ -58,7 +59,10 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
     try:
-        app(args=arguments, prog_name="scalevqa")
+        if arguments and arguments[0] in COMMANDS:  # saves reading the options of the root
+            _call(arguments[0], arguments[1:])
+        else:
+            app(args=arguments, prog_name="scalevqa")
     except ScaleVQAError as error:
         if debug:
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from scalevqa_eval.cli.options import command
+from scalevqa_eval.cli.options import BENCHMARK, DataDir, application, command
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.pages.terminal import console, say
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from scalevqa_eval.types import Benchmark
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "audit", AuditOptions, audit)
+Texts = list[str] | None
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,9 @@ class AuditOptions:
     Needs no network, no key and no GPU, unless --adversary or --visual names a model.
     """
 
-    benchmark: Annotated[
-        str, typer.Argument(help="A name (scalevqa benchmarks list), a card or a question file.")
-    ]
+    benchmark: Annotated[str, typer.Argument(help=BENCHMARK)]
     split: Annotated[str | None, typer.Option(help="Split, by default the card's.")] = None
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Directory of question files and images.")
-    ] = None
+    data_dir: DataDir = None
     train: Annotated[
         Path | None, typer.Option(help="Question file to fit on, for the transfer probe.")
     ] = None
@@ -55,18 +50,18 @@ class AuditOptions:
         float, typer.Option(help="How large a leak is still small, as a fraction.")
     ] = 0.05
     adversary: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(help="Language model asked without images: engine/model. Repeatable."),
     ] = None
     visual: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option(help="Vision model asked with views left out, blank or wrong. Repeatable."),
     ] = None
     base_url: Annotated[str | None, typer.Option(help="Server for --adversary and --visual.")] = (
         None
     )
     engine_option: Annotated[
-        list[str] | None,
+        Texts,
         typer.Option("--engine-option", "-O", help="KEY=VALUE for their engine. Repeatable."),
     ] = None
     max_concurrency: Annotated[
@@ -90,6 +85,9 @@ class AuditOptions:
     ] = None
 
 
+app = application()
+
+
 def audit(given: AuditOptions) -> None:
     if given.train is not None and given.external is not None:
         raise UsageError("give --train FILE or --external SPLIT, not both")
@@ -98,15 +96,15 @@ def audit(given: AuditOptions) -> None:
     from scalevqa_eval.audit.assemble import audit as run_audit
     from scalevqa_eval.audit.reading import read_for_audit
     from scalevqa_eval.audit.terminal import show
-    from scalevqa_eval.cli.audit_models import Models
+    from scalevqa_eval.audit.verdict import VERDICTS
+    from scalevqa_eval.cli import audit_models
 
-    models = Models(given)
     earlier = None if given.against is None else read_audit(given.against)
     loaded, findings = read_for_audit(given.benchmark, given.split, given.data_dir)
     other = _training_split(loaded, given)
-    directory = given.output or Path("audits") / directory_name(loaded)
-    models.confirm(loaded, ask=not given.yes)
-    with ticking() as tick:
+    directory = given.output or Path("audits") / _directory_name(loaded)
+    audit_models.confirm(given, loaded)
+    with _ticking() as tick:
         report = run_audit(
             loaded,
             train=other,
@@ -117,9 +115,9 @@ def audit(given: AuditOptions) -> None:
             findings=findings,
             progress=tick,
         )
-    if models.named or given.repair is not None:
+    if given.adversary or given.visual or given.repair is not None:
         report.save(directory, loaded.questions)  # kept, whatever becomes of the rest
-    report = models.ask(report, loaded, directory)
+    report = audit_models.ask(given, report, loaded, directory)
     if given.repair is not None:
         report = _repaired(report, given, other, directory)
     if earlier is not None:
@@ -127,8 +125,14 @@ def audit(given: AuditOptions) -> None:
     written = report.save(directory, loaded.questions)
     show(console(), report.to_json())
     say(written)
-    if given.fail_on is not None:
-        finish(report, given.fail_on)
+    worst_first: list[str] = list(VERDICTS)
+    fail_on = given.fail_on
+    if fail_on and worst_first.index(report.verdict) <= worst_first.index(fail_on):
+        say(f"The verdict is {report.verdict} (--fail-on {fail_on}).", err=True)
+        raise typer.Exit(1)
+
+
+command(app, "audit", AuditOptions, audit)
 
 
 def _training_split(loaded: Benchmark, given: AuditOptions) -> Benchmark | None:
@@ -150,7 +154,7 @@ def _repaired(
     from scalevqa_eval.data import Location, read_benchmark
 
     loaded = read_benchmark(Location(given.benchmark, given.split, given.data_dir))
-    with ticking() as tick:
+    with _ticking() as tick:
         section = repair(
             str(given.repair), loaded.benchmark, directory / "repair", external=external,
             loaded=loaded, seed=given.seed, margin=given.margin, tick=tick,
@@ -158,24 +162,14 @@ def _repaired(
     return report.with_section("repair", section)
 
 
-def directory_name(loaded: Benchmark) -> str:
+def _directory_name(loaded: Benchmark) -> str:
     """`NAME-SPLIT`, or NAME if they are the same, in characters that every file system takes."""
     name = "-".join(dict.fromkeys(filter(None, (loaded.name, loaded.split))))
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in name).lstrip(".") or "audit"
 
 
-def finish(report: AuditReport, fail_on: str) -> None:
-    """Exit 1 if the verdict is what `fail_on` names, or worse."""
-    from scalevqa_eval.audit.verdict import VERDICTS
-
-    order: list[str] = list(VERDICTS)  # worst first
-    if order.index(report.verdict) <= order.index(fail_on):
-        say(f"The verdict is {report.verdict} (--fail-on {fail_on}).", err=True)
-        raise typer.Exit(1)
-
-
 @contextmanager
-def ticking() -> Iterator[Callable[[str], None]]:
+def _ticking() -> Iterator[Callable[[str], None]]:
     """Show what is being done: a spinner with the time on a terminal, plain lines elsewhere."""
     import time
 

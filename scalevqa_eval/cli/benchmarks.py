@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scalevqa_eval.cli.options import DataDir, HubId, Revision, application
 from scalevqa_eval.pages import one_line
 from scalevqa_eval.pages.terminal import console
 
@@ -19,17 +20,12 @@ if TYPE_CHECKING:
 _SHOWN, _LONGEST = 3, 300
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
+app = application("Benchmarks: list, show, check.")
+
 Name = Annotated[str, typer.Argument(help="A built-in name, a card (.yaml) or a question file.")]
 
 
-def register(app: typer.Typer) -> None:
-    benchmarks = typer.Typer(no_args_is_help=True, help="Benchmarks: list, show, check.")
-    benchmarks.command("list")(list_)
-    benchmarks.command("show")(show)
-    benchmarks.command("check")(check)
-    app.add_typer(benchmarks, name="benchmarks")
-
-
+@app.command("list")
 def list_() -> None:
     """List the built-in benchmarks."""
     from rich.table import Table
@@ -55,6 +51,7 @@ def _where(card: Card) -> str:
     return card.source.directory or "--data-dir or --hub-id"
 
 
+@app.command()
 def show(name: Name) -> None:
     """Show a benchmark's card: splits, counts, license, citation, where its files are."""
     from rich.table import Table
@@ -94,14 +91,13 @@ def show(name: Name) -> None:
     terminal.print(splits)
 
 
+@app.command()
 def check(
     name: Name,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Directory of question files and images.")
-    ] = None,
+    data_dir: DataDir = None,
     split: Annotated[str | None, typer.Option(help="Only this split; else all there are.")] = None,
-    hub_id: Annotated[str | None, typer.Option(help="Hub dataset to use instead.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of the hub dataset.")] = None,
+    hub_id: HubId = None,
+    revision: Revision = None,
     deep: Annotated[
         bool, typer.Option("--deep/--no-deep", help="Decode every image in full.")
     ] = False,

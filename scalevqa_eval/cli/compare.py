@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from scalevqa_eval.cli.options import application
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.pages.terminal import console, say
 
-
-def register(app: typer.Typer) -> None:
-    app.command("compare")(compare)
+app = application()
 
 
+@app.command()
 def compare(
     runs: Annotated[
         list[Path],

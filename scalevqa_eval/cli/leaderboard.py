@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from scalevqa_eval.cli.options import command
+from scalevqa_eval.cli.options import application, command
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.pages.terminal import say
 
@@ -17,12 +17,7 @@ _DIRECTORY = typer.Option(
 )
 
 
-def register(app: typer.Typer) -> None:
-    board = typer.Typer(no_args_is_help=True, help="Results as data, and pages made from them.")
-    board.command("build")(build)
-    command(board, "add", AddOptions, add)
-    board.command("check")(check)
-    app.add_typer(board, name="leaderboard")
+app = application("Results as data, and pages made from them.")
 
 
 def boards_directory(given: Path | None) -> Path:
@@ -37,6 +32,7 @@ def boards_directory(given: Path | None) -> Path:
     return here if here.is_dir() else data_directory("leaderboards")
 
 
+@app.command()
 def build(
     directory: Annotated[Path | None, _DIRECTORY] = None,
     output: Annotated[
@@ -94,6 +90,10 @@ def add(given: AddOptions) -> None:
     say("Now: scalevqa leaderboard build")
 
 
+command(app, "add", AddOptions, add)
+
+
+@app.command()
 def check(directory: Annotated[Path | None, _DIRECTORY] = None) -> None:
     """Recompute every entry that has answers; fail on a difference of one question."""
     from scalevqa_eval import leaderboard

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from scalevqa_eval.cli.options import application
 from scalevqa_eval.pages.terminal import console
 
 # engine → (module it needs, extra that brings it, environment variables of which one is its key)
@@ -16,12 +15,15 @@ _NEEDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    models = typer.Typer(no_args_is_help=True, help="Engines and models.")
-    models.command("list")(list_)
-    app.add_typer(models, name="models")
+app = application("Engines and models.")
 
 
+@app.callback()
+def _group() -> None:
+    """One command, but as `models list`."""
+
+
+@app.command("list")
 def list_() -> None:
     """List the engines, and whether each can be used here."""
     from rich.table import Table
