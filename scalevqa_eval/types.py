@@ -127,6 +127,9 @@ class Sampling:
     logprobs: bool = False
 
 
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
+
 @lru_cache(maxsize=32)
 def _fields_of(sampling: Sampling) -> dict[str, Any]:
     return asdict(sampling)
@@ -186,7 +189,7 @@ class Prompt:
             for part in self.parts
         ]
         body = {"system": self.system, "parts": parts, "sampling": _fields_of(self.sampling)}
-        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(_sorted_json(body).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

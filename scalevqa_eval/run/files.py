@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from filelock import FileLock, Timeout
@@ -112,8 +112,7 @@ def read_questions(directory: Path) -> tuple[QuestionKey, ...]:
     return tuple(found.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of `records.jsonl`, counted from 1; a torn last line has no record."""
 
     number: int
@@ -152,18 +151,21 @@ def _record(data: bytes) -> Record:
     if mark and check[:-2] != b"%d" % crc32(head + b"}"):
         raise ValueError("its checksum does not fit: it was changed since it was written")
     record: Record = _read(Record, data)
-    counts = [record.latency, record.attempts, *filter(None, record.usage.values())]
-    if not record.question_id or not all(0 <= count < _LARGEST for count in counts):
+    counts = (record.attempts, *filter(None, record.usage.values()))
+    bounded = min(counts) >= 0 and max(counts) < _LARGEST and 0 <= record.latency < _LARGEST
+    if not (bounded and record.question_id):
         raise ValueError("an empty question_id, or a number below 0 or above 2^53")
     return record
 
 
 # --- writing
 
+_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 def record_line(record: Record) -> bytes:
     """One record as one line in ASCII (so no exotic line separators), with its checksum."""
-    body = json.dumps(record.to_json(), separators=(",", ":"), allow_nan=False).encode()
+    body = _compact(record.to_json()).encode()
     return b"%s%s%d}\n" % (body[:-1], _CHECK, crc32(body))
 
 
@@ -195,8 +197,7 @@ def write_start(directory: Path, manifest: Mapping[str, Any], keys: Iterable[Que
     """
     names = QuestionKey.__dataclass_fields__
     rows = ({name: getattr(key, name) for name in names} for key in keys)
-    lines = (json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows)
-    write_atomically(directory / QUESTIONS, lines)
+    write_atomically(directory / QUESTIONS, (_compact(row).encode() + b"\n" for row in rows))
     call = {name: manifest[name] for name in ("started", "versions", "git")}
     earlier = dict(manifest)
     if (directory / MANIFEST).is_file():

@@ -140,24 +140,23 @@ def _slug(text: str) -> str:
 def manifest_id(manifest: Mapping[str, Any]) -> str:
     """The hash of all settings that change the answers."""
     settings = {name: manifest[name] for name in _SETTINGS if name in manifest}
-    return hashlib.sha256(_canonical(settings)).hexdigest()
+    return hashlib.sha256(_canonical(settings).encode()).hexdigest()
 
 
 def questions_digest(questions: Iterable[Question]) -> str:
     """The hash, piece by piece, of a JSON list of all that is asked and of what is right."""
-    running, before = hashlib.sha256(b"["), b""
+    running, before = hashlib.sha256(b"["), ""
     for question in questions:
         views = [[view.scale, view.image, view.blank] for view in question.views]
         options = list(question.options.items())
         entry = [question.id, question.text, options, question.answer, views]
-        running.update(before + _canonical(entry))
-        before = b","
+        running.update((before + _canonical(entry)).encode())
+        before = ","
     running.update(b"]")
     return running.hexdigest()
 
 
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 
 
 @cache
