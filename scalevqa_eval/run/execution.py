@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from scalevqa_eval.errors import ModelError, ScaleVQAError
 from scalevqa_eval.models.prices import cost
@@ -149,15 +148,12 @@ class Execution:
         seconds = time.monotonic() - self.started
         runs = {plan.condition: plan.finish(seconds) for plan in self.plans}
         for condition, run in runs.items():
-            self._warn_of(condition, run.summary)
+            n, outcomes = run.summary["n"], run.summary["outcomes"]
+            for outcome, advice in _ADVICE.items():
+                if outcomes[outcome] > 0.01 * n:
+                    self.reporter.warn(
+                        f"{condition}: {outcomes[outcome]}/{n} replies are {outcome} and count as "
+                        f"wrong; {advice}"
+                    )
         complete = all(len(plan.answered) == len(plan.questions) for plan in self.plans)
         return Evaluation(runs, complete, self.stopped, self.progress.last_error)
-
-    def _warn_of(self, condition: str, summary: Mapping[str, Any]) -> None:
-        n = summary["n"]
-        for outcome, advice in _ADVICE.items():
-            count = summary["outcomes"].get(outcome, 0)
-            if n and count / n > 0.01:
-                self.reporter.warn(
-                    f"{condition}: {count}/{n} replies are {outcome} and count as wrong; {advice}"
-                )

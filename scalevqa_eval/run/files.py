@@ -190,28 +190,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomically(path, [text.encode(), b"\n"])
 
 
-def write_start(directory: Path, manifest: Mapping[str, Any], keys: Iterable[QuestionKey]) -> None:
-    """Write manifest and questions of a new run, or enter one more call into an old manifest.
-
-    `calls` lists when and with which versions the run was worked on.
-    """
+def write_questions(directory: Path, keys: Iterable[QuestionKey]) -> None:
+    """Write what `read_questions` reads."""
     names = QuestionKey.__dataclass_fields__
     rows = ({name: getattr(key, name) for name in names} for key in keys)
     write_atomically(directory / QUESTIONS, (_compact(row).encode() + b"\n" for row in rows))
-    call = {name: manifest[name] for name in ("started", "versions", "git")}
-    earlier = dict(manifest)
-    if (directory / MANIFEST).is_file():
-        earlier = {**read_manifest(directory), "scorer": manifest["scorer"]}
-    write_json(directory / MANIFEST, {**earlier, "calls": [*earlier.get("calls", ()), call]})
-
-
-def finish_manifest(directory: Path, images: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """Enter the images as sent (path → sha256 and change) into a manifest, and return it."""
-    manifest = read_manifest(directory)
-    sent = {path: {"sha256": sha256, "change": change} for path, (sha256, change) in images.items()}
-    manifest["images"] = dict(sorted({**manifest.get("images", {}), **sent}.items()))
-    write_json(directory / MANIFEST, manifest)
-    return manifest
 
 
 def revise_records(

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scalevqa_eval.errors import ScaleVQAError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.prompts import build_prompt
 from scalevqa_eval.run import files
@@ -71,7 +70,10 @@ class Plan:
         aside: list[bytes] = []
         unread: dict[str, int] = {}
         part = cache(self.images.part)  # looks at each file once
-        score_again = self._scorer() != self.manifest["scorer"]
+        earlier: dict[str, Any] = {}
+        if (self.directory / files.MANIFEST).is_file():
+            earlier = files.read_manifest(self.directory)
+        score_again = earlier.get("scorer") != self.manifest["scorer"]
         for line in files.read_records(self.directory):
             record = line.record
             if record is None or not (record.outcome.scored or has_reply(record)):
@@ -103,8 +105,11 @@ class Plan:
             if now != record:
                 changes[line.number] = files.record_line(now)
         files.revise_records(self.directory, changes, aside)
-        keys = map(QuestionKey.of, self.questions.values())
-        files.write_start(self.directory, self.manifest, keys)
+        files.write_questions(self.directory, map(QuestionKey.of, self.questions.values()))
+        call = {name: self.manifest[name] for name in ("started", "versions", "git")}
+        self.manifest |= earlier | {"scorer": self.manifest["scorer"]}
+        self.manifest["calls"] = [*earlier.get("calls", ()), call]
+        files.write_json(self.directory / files.MANIFEST, self.manifest)
         if not aside:
             return ""
         return (
@@ -124,31 +129,20 @@ class Plan:
         """Write the summary of what is in the records now; `seconds` are those of this call."""
         if self.writer is not None:
             self.writer.close()
-        lines = files.read_records(self.directory)
+        manifest, sent = self.manifest, self.sent.items()
+        images = {path: {"sha256": sha256, "change": change} for path, (sha256, change) in sent}
+        manifest["images"] = dict(sorted({**manifest.get("images", {}), **images}.items()))
+        manifest["seconds"] = manifest.get("seconds", 0.0) + (seconds if self.asked else 0.0)
+        files.write_json(self.directory / files.MANIFEST, manifest)
         summary = summarise(
             list(self.questions.values()),
-            (line.record for line in lines if line.record is not None),
-            manifest=self.manifest,
+            (line.record for line in files.read_records(self.directory) if line.record is not None),
+            manifest=manifest,
             dimensions=self.setup.benchmark.dimensions,
-            seconds=self._earlier_seconds() + (seconds if self.asked else 0.0),
+            seconds=manifest["seconds"],
         )
-        manifest = files.finish_manifest(self.directory, self.sent)
         files.write_json(self.directory / files.SUMMARY, summary)
         return Run(self.directory, manifest, summary)
-
-    def _scorer(self) -> object:
-        """The code that scored the records so far, by its digest."""
-        if not (self.directory / files.MANIFEST).is_file():
-            return None
-        return files.read_manifest(self.directory).get("scorer")
-
-    def _earlier_seconds(self) -> float:
-        """What earlier calls took, by their summary; a call that was killed left none."""
-        try:
-            seconds = files.read_summary(self.directory).get("seconds")
-        except ScaleVQAError:
-            return 0.0
-        return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def open_questions(benchmark: Benchmark, plans: Sequence[Plan]) -> list[tuple[Plan, Question]]:

@@ -75,7 +75,8 @@ def write_run(
     }
     settings["id"] = manifest_id(settings)
     path.mkdir(parents=True)
-    files.write_start(path, settings, asked)
+    files.write_json(path / files.MANIFEST, settings)
+    files.write_questions(path, asked)
     files.write_atomically(path / files.RECORDS, map(files.record_line, records))
     files.write_json(path / files.SUMMARY, summarise(asked, records, manifest=settings))
     return open_run(path)
