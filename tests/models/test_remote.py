@@ -14,6 +14,7 @@ import time
 import traceback
 import warnings
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,8 @@ from remote_cases import (
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import load_model
 from scalevqa_eval.models.base import checked
-from scalevqa_eval.models.remote.anthropic import Messages
-from scalevqa_eval.models.remote.gemini import GenerateContent
-from scalevqa_eval.models.remote.openai import ChatCompletions
-from scalevqa_eval.testing import Answer, Failure, Server
+from scalevqa_eval.models.remote.model import RemoteModel
+from scalevqa_eval.testing import Answer, Failure, Request, Server
 from scalevqa_eval.types import Reply, Usage
 
 pytestmark = pytest.mark.usefixtures("keys")
@@ -249,8 +248,8 @@ ANSWER = some(
 @settings(max_examples=100)
 def test_json_of_any_shape_is_a_good_reply_or_none(data: dict[str, Any], logprobs: bool) -> None:
     asked = with_sampling(logprobs=logprobs)
-    chat = ChatCompletions("any", "max_tokens", frozenset(), "high")
-    for wire in (chat, Messages("any", True), GenerateContent("/any")):
+    for wire in (load_model(f"{engine}/any") for engine in ENGINES):
+        assert isinstance(wire, RemoteModel)
         with contextlib.suppress(ModelError):  # no log-probabilities
             reply = wire.read(data, asked)
             assert reply is None or checked(reply, "any").usage == reply.usage
@@ -273,13 +272,6 @@ def test_an_error_with_status_200(
 
 
 @engines
-def test_absurd_counts_are_unknown(engine: str, server: Server) -> None:
-    server.answer = Answer("B", "stop", "", 10**400, -20, -1)
-    assert ask(load(engine, server)).usage.completion_tokens is None
-    assert ask(load(engine, server)).usage.prompt_tokens is None
-
-
-@engines
 def test_ten_megabytes_are_read_and_more_is_refused(engine: str, server: Server) -> None:
     server.script("x" * 10_000_000, "x" * 17_000_000)
     assert len(ask(load(engine, server)).text) == 10_000_000
@@ -288,7 +280,7 @@ def test_ten_megabytes_are_read_and_more_is_refused(engine: str, server: Server)
     assert "longer than 16 MB" in str(error)
 
 
-def encoded(content: bytes, encoding: str) -> web.Response:
+def encoded_reply(content: bytes, encoding: str, seen: Request) -> web.Response:
     return web.Response(body=content, headers={"Content-Encoding": encoding})
 
 
@@ -296,21 +288,16 @@ def encoded(content: bytes, encoding: str) -> web.Response:
 def test_compressed_replies_are_read_within_the_bound(engine: str, server: Server) -> None:
     plain = json.dumps({"error": {"message": "in gzip"}}).encode()
     bomb = gzip.compress(b" " * 20_000_000)
-    server.script(
-        lambda seen: encoded(gzip.compress(plain), "gzip"),
-        lambda seen: encoded(zlib.compress(plain), "deflate"),
-        lambda seen: encoded(bomb, "gzip"),
-        lambda seen: encoded(gzip.compress(bomb), "gzip, gzip"),
-        lambda seen: encoded(plain, "br"),
-        lambda seen: encoded(plain, "gzip"),
-    )
-    said = [str(fails(load(engine, server))) for _ in range(6)]
-    for text, part in zip(
-        said,
-        ("in gzip", "in gzip", "longer than 16 MB", "gzip, gzip", "encoding", "failed"),
-        strict=True,
-    ):
-        assert part in text
+    sent = {
+        "in gzip": (gzip.compress(plain), "gzip"),
+        "in deflate": (zlib.compress(plain.replace(b"gzip", b"deflate")), "deflate"),
+        "longer than 16 MB": (bomb, "gzip"),
+        "no JSON": (gzip.compress(bomb), "gzip, gzip"),
+        "failed": (plain, "gzip"),
+    }
+    for text, (content, encoding) in sent.items():
+        server.script(partial(encoded_reply, content, encoding))
+        assert text in str(fails(load(engine, server)))
     assert server.seen[0].headers["accept-encoding"] == "identity"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from scalevqa_eval.models.base import count
@@ -28,15 +27,7 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 
 
-def load(
-    name: str,
-    *,
-    base_url: str | None = None,
-    timeout: float = 600.0,
-    api_key_env: str = "ANTHROPIC_API_KEY",
-    prompt_cache: bool = True,
-    extra_body: Mapping[str, Any] | str | None = None,
-) -> RemoteModel:
+class Messages(RemoteModel):
     """The model `name` of Anthropic, or of the compatible server at `base_url` (without /v1).
 
     `timeout` is in seconds, for one attempt. `api_key_env` names the environment variable that
@@ -45,26 +36,30 @@ def load(
     carry no temperature, top_p or seed, which current models refuse; `extra_body` adds fields
     (a mapping or JSON text). Raises UsageError for a missing key or an impossible option.
     """
-    url = base_url or os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL
-    key = key_from_environment(api_key_env, engine="anthropic")
-    headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
-    return RemoteModel(
-        name,
-        Connection("anthropic", url, headers, timeout, (key,)),
-        Messages(name, prompt_cache),
-        Capabilities(max_images=100, max_image_bytes=_MAX_IMAGE_BYTES, max_image_side=8000),
-        {"omit": ["seed", "temperature", "top_p"]},
-        extra_body,
-    )
 
+    path = "/v1/messages"
 
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """The format of /v1/messages."""
-
-    name: str
-    prompt_cache: bool
-    path: str = "/v1/messages"
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        timeout: float = 600.0,
+        api_key_env: str = "ANTHROPIC_API_KEY",
+        prompt_cache: bool = True,
+        extra_body: Mapping[str, Any] | str | None = None,
+    ) -> None:
+        url = base_url or os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL
+        key = key_from_environment(api_key_env, engine="anthropic")
+        headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
+        super().__init__(
+            name,
+            Connection("anthropic", url, headers, timeout, (key,)),
+            Capabilities(max_images=100, max_image_bytes=_MAX_IMAGE_BYTES, max_image_side=8000),
+            {"omit": ["seed", "temperature", "top_p"]},
+            extra_body,
+        )
+        self._model, self._prompt_cache = name, prompt_cache
 
     def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
@@ -76,10 +71,10 @@ class Messages:
                 content.append(last_image)
             elif part.text:  # an empty block is refused
                 content.append({"type": "text", "text": part.text})
-        if self.prompt_cache:
+        if self._prompt_cache:
             last_image["cache_control"] = {"type": "ephemeral"}
         payload: dict[str, Any] = {
-            "model": self.name,
+            "model": self._model,
             "max_tokens": prompt.sampling.max_tokens,
             "messages": [{"role": "user", "content": content}],
         }
@@ -105,3 +100,6 @@ class Messages:
     def explain(self, status: int, error: object) -> Failure:
         empty = "credit balance" in text_of(dig(error, "message")).lower()
         return Failure(fatal=empty or dig(error, "type") == "billing_error")
+
+
+load = Messages

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from scalevqa_eval.models.base import count
@@ -29,15 +28,7 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 
 
-def load(
-    name: str,
-    *,
-    base_url: str | None = None,
-    timeout: float = 600.0,
-    api_key_env: str = "",
-    api_version: str | None = API_VERSION,
-    extra_body: Mapping[str, Any] | str | None = None,
-) -> RemoteModel:
+class GenerateContent(RemoteModel):
     """The model `name` of the Gemini API, or of the compatible server at `base_url`.
 
     `timeout` is in seconds, for one attempt. The key is read from the environment variable
@@ -47,31 +38,34 @@ def load(
     {"generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}}. Raises UsageError for a
     missing key or an impossible option.
     """
-    url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or OFFICIAL
-    variables = (api_key_env,) if api_key_env else ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-    key = key_from_environment(*variables, engine="gemini")
-    model = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
-    version = f"/{api_version}" if api_version else ""
-    return RemoteModel(
-        name,
-        Connection("gemini", url, {"x-goog-api-key": key}, timeout, (key,)),
-        GenerateContent(f"{version}/{model}:generateContent"),
-        # A request may have 20 MB in all, which leaves each of three views 5 MB before base64.
-        Capabilities(
-            max_images=3600,
-            max_image_bytes=5 * 1000 * 1000,
-            media_types=("image/jpeg", "image/png", "image/webp"),
-        ),
-        {} if api_version == API_VERSION else {"api_version": api_version},
-        extra_body,
-    )
 
-
-@dataclass(frozen=True, slots=True)
-class GenerateContent:
-    """The format of models/NAME:generateContent."""
-
-    path: str
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        timeout: float = 600.0,
+        api_key_env: str = "",
+        api_version: str | None = API_VERSION,
+        extra_body: Mapping[str, Any] | str | None = None,
+    ) -> None:
+        url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or OFFICIAL
+        variables = (api_key_env,) if api_key_env else ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+        key = key_from_environment(*variables, engine="gemini")
+        super().__init__(
+            name,
+            Connection("gemini", url, {"x-goog-api-key": key}, timeout, (key,)),
+            # A request may have 20 MB in all, which leaves each of three views 5 MB before base64.
+            Capabilities(
+                max_images=3600,
+                max_image_bytes=5 * 1000 * 1000,
+                media_types=("image/jpeg", "image/png", "image/webp"),
+            ),
+            {} if api_version == API_VERSION else {"api_version": api_version},
+            extra_body,
+        )
+        model = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
+        self.path = f"{f'/{api_version}' if api_version else ''}/{model}:generateContent"
 
     def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]:
         parts: list[dict[str, Any]] = []
@@ -133,3 +127,6 @@ class GenerateContent:
             fatal=wrong_key or used_up or dig(error, "status") == "FAILED_PRECONDITION",
             retry_after=float(wait[1]) if wait else None,
         )
+
+
+load = GenerateContent

@@ -1,10 +1,8 @@
 """One HTTP client for all providers: a request is sent, its answer is read, once.
 
-No provider's SDK is used. They copy every image into strings (1,005 questions with three 400 kB
-images, 64 at once: openai 3.54 takes 10.1 s of CPU and 300 MB, this client 3.2 s and 115 MB),
-hand on a web page with status 200 as a reply, decompress without bound, and send headers from
-the environment to any address. What is left of them is three JSON formats, which stand in
-openai.py, anthropic.py and gemini.py.
+No provider's SDK is used: they copy every image into strings (docs/models.md), hand on a web page
+with status 200 as a reply, and send headers from the environment to any address. What is left of
+them is three JSON formats, which stand in openai.py, anthropic.py and gemini.py.
 """
 
 from __future__ import annotations
@@ -17,10 +15,8 @@ import json
 import urllib.request
 import uuid
 import weakref
-import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -78,9 +74,8 @@ class Body:
             yield after
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server sent: at most 16 MB, not compressed; `headers` by names in any case."""
+class Answer(NamedTuple):
+    """What a server sent, at most 16 MB; `headers` by names in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -140,7 +135,7 @@ class Connection:
                 raise self.error(f"{self.shown} cannot be reached", retryable=True) from None
             text = f"no reply from {self.shown} within {self._timeout:g} s"
             raise self.error(text, retryable=True) from None
-        except (aiohttp.ClientError, OSError, zlib.error) as error:
+        except (aiohttp.ClientError, OSError) as error:
             # These stay as they are: a certificate that is not trusted, an impossible address.
             fatal = isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL)
             reason = self.shortened(str(error)) or type(error).__name__
@@ -174,16 +169,13 @@ class Connection:
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
             self._hang_up()
-            self._loop, self._session = (
-                loop,
-                aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    headers={"User-Agent": "scalevqa-eval", "Accept-Encoding": "identity"},
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-                    auto_decompress=False,
-                    trust_env=False,  # else ~/.netrc is read at every request, and sent
-                ),
+            self._loop = loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "scalevqa-eval", "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+                trust_env=False,  # else ~/.netrc is read at every request, and sent
             )
             # Models that nobody closes must not end in "Unclosed client session".
             self._hang_up = weakref.finalize(self, _close, self._session, loop)
@@ -194,20 +186,8 @@ class Connection:
         async for chunk in response.content.iter_any():
             content += chunk
             if len(content) > MAX_REPLY_BYTES:
-                raise self._too_long()
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding in ("", "identity"):
-            return bytes(content)
-        # Asked for none, some proxies compress all the same; how far is known only afterwards.
-        if encoding not in ("gzip", "deflate"):
-            raise self.error(f"the reply has an encoding that nobody asked for: {encoding:.80}")
-        plain = zlib.decompressobj(47).decompress(content, MAX_REPLY_BYTES + 1)
-        if len(plain) > MAX_REPLY_BYTES:
-            raise self._too_long()
-        return plain
-
-    def _too_long(self) -> ModelError:
-        return self.error(f"the reply is longer than {MAX_REPLY_BYTES // 2**20} MB")
+                raise self.error(f"the reply is longer than {MAX_REPLY_BYTES // 2**20} MB")
+        return bytes(content)
 
 
 def _close(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:

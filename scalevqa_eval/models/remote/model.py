@@ -6,17 +6,17 @@ import email.utils
 import json
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models.remote.http import Answer, Body, Connection
 from scalevqa_eval.types import Capabilities, FinishReason, Prompt, Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """What a provider's error means beyond its status.
 
     `fatal`: the account or a setting is wrong, so that no question can succeed. `refused`: the
@@ -30,40 +30,40 @@ class Failure:
     retry_after: float | None = None
 
 
-class Wire(Protocol):
-    """One provider's format: `path` follows the base URL.
+class RemoteModel(ABC):
+    """One prompt, one request; retries are the runner's. A provider adds its format.
 
-    `request` gives the JSON to send (`image` what stands for an image's base64 text), `read` the
-    reply in an answer's JSON, None if there is none, and `explain` what is special about an
-    error. Answers are parsed JSON of any shape: see `dig`.
+    `path` follows the base URL. Answers are parsed JSON of any shape: see `dig`.
     """
 
-    @property
-    def path(self) -> str: ...
-    def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]: ...
-    def read(self, data: dict[str, Any], prompt: Prompt) -> Reply | None: ...
-    def explain(self, status: int, error: object) -> Failure: ...
-
-
-class RemoteModel:
-    """One prompt, one request. Retries are the runner's."""
+    path: str
 
     def __init__(
         self,
         name: str,
         connection: Connection,
-        wire: Wire,
         capabilities: Capabilities,
         identity: Mapping[str, Any],
         extra_body: Mapping[str, Any] | str | None = None,
     ) -> None:
-        self._connection, self._wire = connection, wire
-        self._extra = _parse_extra(extra_body)
+        self._connection, self._extra = connection, _parse_extra(extra_body)
         self.name = f"{connection.engine}/{name}"
         self.capabilities = capabilities
         self.identity: Mapping[str, Any] = {
             "base_url": connection.shown, **identity, "extra_body": self._extra,
         }  # fmt: skip
+
+    @abstractmethod
+    def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]:
+        """The JSON to send; `image` gives what stands for an image's base64 text."""
+
+    @abstractmethod
+    def read(self, data: dict[str, Any], prompt: Prompt) -> Reply | None:
+        """The reply in an answer's JSON, None if there is none."""
+
+    @abstractmethod
+    def explain(self, status: int, error: object) -> Failure:
+        """What is special about an error."""
 
     async def reply(self, prompt: Prompt) -> Reply:
         """Answer one prompt. Raises ModelError."""
@@ -74,10 +74,10 @@ class RemoteModel:
             text = f"{self.name} cannot be held to letters (openai/ can with server=vllm)"
             raise ModelError(text, fatal=True)
         body = Body()
-        payload = self._wire.request(prompt, body.image)
+        payload = self.request(prompt, body.image)
         body.fill(_merged(payload, self._extra))
         started = time.perf_counter()
-        answer = await self._connection.post(self._wire.path, body)
+        answer = await self._connection.post(self.path, body)
         latency = time.perf_counter() - started
         reply = replace(self._read(prompt, answer), latency=latency)
         texts = (reply.text, reply.reasoning, reply.model)
@@ -96,7 +96,7 @@ class RemoteModel:
         error = dig(data, "error")
         if not 200 <= answer.status < 300 or error:
             return self._failed(answer, error or data)
-        reply = self._wire.read(data, prompt) if isinstance(data, dict) else None
+        reply = self.read(data, prompt) if isinstance(data, dict) else None
         if reply is None:  # a proxy's error page heals, so it may be tried again
             what = "JSON that is no reply" if data is not None else "no JSON"
             what = "a web page" if b"<html" in answer.content[:2000].lower() else what
@@ -111,7 +111,7 @@ class RemoteModel:
         if status < 300:  # some gateways report failures with status 200
             code = dig(error, "code")
             status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        failure = self._wire.explain(status, error)
+        failure = self.explain(status, error)
         if failure.refused:
             return Reply("", "refusal")
         page = answer.content[:4000].decode("utf-8", "replace")

@@ -9,7 +9,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,18 +38,7 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 
 
-def load(
-    name: str,
-    *,
-    base_url: str | None = None,
-    timeout: float = 600.0,
-    api_key_env: str = "OPENAI_API_KEY",
-    server: str = "",
-    max_tokens_field: str = "",
-    omit: str = "",
-    detail: str = "high",
-    extra_body: Mapping[str, Any] | str | None = None,
-) -> RemoteModel:
+class ChatCompletions(RemoteModel):
     """The model `name` of OpenAI, or of the OpenAI-compatible server at `base_url`.
 
     `timeout` is in seconds, for one attempt. `api_key_env` names the environment variable that
@@ -63,60 +51,64 @@ def load(
     finely images are looked at ("" leaves it out). `extra_body` adds fields to every request, as a
     mapping or JSON text. Raises UsageError for a missing key or an impossible option.
     """
-    url = check_url(base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
-    if server not in ("", "vllm"):
-        raise UsageError(f"server is vllm or left out, not {server!r}")
-    if max_tokens_field not in ("", "max_tokens", "max_completion_tokens"):
-        raise UsageError("max_tokens_field is max_tokens or max_completion_tokens")
-    official = urlsplit(url).hostname == urlsplit(OFFICIAL).hostname
-    key = key_from_environment(
-        api_key_env, engine="openai", default=None if official else _PLACEHOLDER
-    )
-    if omit:
-        left_out = {field.strip() for field in omit.split(",")} - {"none", ""}
-    else:
-        left_out = {"temperature", "top_p"} if official and _REASONING.match(name) else set()
-    limit = max_tokens_field or ("max_completion_tokens" if official else "max_tokens")
-    secrets = () if key == _PLACEHOLDER else (key,)
-    return RemoteModel(
-        name,
-        Connection("openai", url, {"Authorization": f"Bearer {key}"}, timeout, secrets),
-        ChatCompletions(name, limit, frozenset(left_out), detail, vllm=server == "vllm"),
-        # OpenAI takes 1,500 images and 512 MB a request; other servers have their own limits.
-        Capabilities(
-            max_images=1500 if official else None,
-            max_image_bytes=20 * 1024 * 1024 if official else None,
-            logprobs=not (official and "temperature" in left_out),
-            letters_only=server == "vllm",
-            concurrency=8 if official else 64,
-        ),
-        {
-            "server": server and f"{server}, neutral sampling",
-            "max_tokens": limit,
-            "omit": sorted(left_out),
-            "detail": detail,
-        },
-        extra_body,
-    )
 
+    path = "/chat/completions"
 
-@dataclass(frozen=True, slots=True)
-class ChatCompletions:
-    """The format of /chat/completions, with images as data URLs."""
-
-    name: str
-    max_tokens_field: str
-    omit: frozenset[str]
-    detail: str
-    vllm: bool = False
-    path: str = "/chat/completions"
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        timeout: float = 600.0,
+        api_key_env: str = "OPENAI_API_KEY",
+        server: str = "",
+        max_tokens_field: str = "",
+        omit: str = "",
+        detail: str = "high",
+        extra_body: Mapping[str, Any] | str | None = None,
+    ) -> None:
+        url = check_url(base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+        if server not in ("", "vllm"):
+            raise UsageError(f"server is vllm or left out, not {server!r}")
+        if max_tokens_field not in ("", "max_tokens", "max_completion_tokens"):
+            raise UsageError("max_tokens_field is max_tokens or max_completion_tokens")
+        official = urlsplit(url).hostname == urlsplit(OFFICIAL).hostname
+        key = key_from_environment(
+            api_key_env, engine="openai", default=None if official else _PLACEHOLDER
+        )
+        if omit:
+            left_out = {field.strip() for field in omit.split(",")} - {"none", ""}
+        else:
+            left_out = {"temperature", "top_p"} if official and _REASONING.match(name) else set()
+        limit = max_tokens_field or ("max_completion_tokens" if official else "max_tokens")
+        secrets = () if key == _PLACEHOLDER else (key,)
+        super().__init__(
+            name,
+            Connection("openai", url, {"Authorization": f"Bearer {key}"}, timeout, secrets),
+            # OpenAI takes 1,500 images and 512 MB a request; other servers have their own limits.
+            Capabilities(
+                max_images=1500 if official else None,
+                max_image_bytes=20 * 1024 * 1024 if official else None,
+                logprobs=not (official and "temperature" in left_out),
+                letters_only=server == "vllm",
+                concurrency=8 if official else 64,
+            ),
+            {
+                "server": server and f"{server}, neutral sampling",
+                "max_tokens": limit,
+                "omit": sorted(left_out),
+                "detail": detail,
+            },
+            extra_body,
+        )
+        self._model, self._limit, self._omit, self._detail = name, limit, left_out, detail
 
     def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
         for part in prompt.parts:
             if isinstance(part, ImagePart):
                 url = {"url": f"data:{part.media_type};base64,{image(part.load())}"}
-                detail = {"detail": self.detail} if self.detail else {}
+                detail = {"detail": self._detail} if self._detail else {}
                 content.append({"type": "image_url", "image_url": {**url, **detail}})
             else:
                 content.append({"type": "text", "text": part.text})
@@ -125,12 +117,14 @@ class ChatCompletions:
             messages.insert(0, {"role": "system", "content": prompt.system})
         sampling = prompt.sampling
         settings: dict[str, Any] = {
-            self.max_tokens_field: sampling.max_tokens,
+            self._limit: sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
-        if self.vllm:  # it applies what the checkpoint ships with to every reply, greedy ones too
+        if (
+            self.capabilities.letters_only
+        ):  # it applies what the checkpoint ships with to every reply, greedy ones too
             settings["repetition_penalty"] = 1.0
             if sampling.temperature is not None:
                 settings |= {"top_k": 0, "min_p": 0.0}
@@ -139,8 +133,8 @@ class ChatCompletions:
             settings["structured_outputs"] = {"choice": list(prompt.options)}
         if sampling.logprobs:
             settings |= {"logprobs": True, "top_logprobs": 20}
-        kept = {k: v for k, v in settings.items() if v is not None and k not in self.omit}
-        return {"model": self.name, "messages": messages, **kept}
+        kept = {k: v for k, v in settings.items() if v is not None and k not in self._omit}
+        return {"model": self._model, "messages": messages, **kept}
 
     def read(self, data: dict[str, Any], prompt: Prompt) -> Reply | None:
         choice = dig(data, "choices", 0)
@@ -197,3 +191,6 @@ def _letter_logprobs(top: list[Any], letters: tuple[str, ...]) -> dict[str, floa
         if token in letters and isinstance(value, int | float) and -math.inf < value < 0.1:
             found[token] = found.get(token, 0.0) + math.exp(value)
     return {letter: math.log(found[letter]) for letter in letters if found.get(letter)}
+
+
+load = ChatCompletions
