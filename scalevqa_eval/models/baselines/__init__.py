@@ -15,6 +15,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     # One score an option, in the order in which the prompt shows them.
     Score = Callable[[Prompt], NDArray[np.float64]]
 
+Questions = tuple[Question, ...]
 NAMES = ("random", "first", "longest", "text-prior", "pixels")
 _VERSION = 1  # of what the baselines answer: part of their identity
 _TIE = 1e-9
@@ -41,7 +43,7 @@ def load(name: str, *, seed: int = 0, train: Benchmark | Path | str | None = Non
     Raises UsageError for an unknown name, DataError if `train` cannot be learned from.
     """
     if name == "random":
-        return _Rule(name, lambda prompt: _by_chance(prompt, seed), {"seed": seed})
+        return _Rule(name, lambda prompt: _by_chance(prompt, seed), seed=seed)
     if name == "first":
         return _Rule(name, lambda prompt: next(iter(prompt.options)))
     if name == "longest":
@@ -61,40 +63,41 @@ def load(name: str, *, seed: int = 0, train: Benchmark | Path | str | None = Non
 
 
 class _Rule:
-    """A baseline that looks at neither image nor train split."""
+    """A baseline that looks at neither image nor train split: `choose` gives the letter."""
 
     capabilities = Capabilities(cacheable=False, needs_options=True)
 
-    def __init__(
-        self, name: str, choose: Callable[[Prompt], str], identity: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, name: str, choose: Callable[[Prompt], str], **identity: Any) -> None:
         self.name = f"baseline/{name}"
-        self.identity: Mapping[str, Any] = {"version": _VERSION, **(identity or {})}
+        self.identity: Mapping[str, Any] = {"version": _VERSION, **identity}
         self._choose = choose
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The letter that the rule gives. Raises ModelError on an open question."""
+        """The letter that is chosen. Raises ModelError on an open question."""
         started = time.monotonic()
-        _check_options(prompt, self.name)
-        return _reply(self._choose(prompt), self.name, started)
+        if not prompt.options:
+            raise ModelError(
+                f"{self.name} answers multiple-choice questions; {prompt.question_id} has no "
+                "options"
+            )
+        text = f"<answer>{await self._letter(prompt)}</answer>"
+        return Reply(text, model=self.name, latency=time.monotonic() - started)
+
+    async def _letter(self, prompt: Prompt) -> str:
+        return self._choose(prompt)
 
     async def aclose(self) -> None:
         """Nothing to free."""
 
 
-class _Learned:
+class _Learned(_Rule):
     """A baseline that first learns, from the train split, which options are right."""
 
-    capabilities = Capabilities(cacheable=False, needs_options=True, concurrency=2)
+    capabilities = replace(_Rule.capabilities, concurrency=2)
 
-    def __init__(
-        self, name: str, learn: Callable[[Benchmark, tuple[Question, ...], int], Score], seed: int
-    ) -> None:
-        self.name = f"baseline/{name}"
-        self.identity: Mapping[str, Any] = {"version": _VERSION, "seed": seed, "train": None}
-        self._learn = learn
-        self._seed = seed
-        self._score: Score | None = None
+    def __init__(self, name: str, learn: Callable[[Benchmark, Questions, int], Score], seed: int):
+        super().__init__(name, self._untaught, seed=seed, train=None)
+        self._learn, self._seed = learn, seed
 
     def fit(self, train: Benchmark) -> None:
         """Learn from questions, answers and images. Raises DataError if there are none, or an
@@ -113,31 +116,24 @@ class _Learned:
             )
         # The matrices are small: more threads than one only wait for each other.
         with threadpool_limits(1):
-            self._score = self._learn(train, questions, self._seed)
+            score = self._learn(train, questions, self._seed)
+        self._choose = lambda prompt: _best(score(prompt), prompt, self._seed)
         self.identity = {**self.identity, "train": _digest(train)}
 
-    async def reply(self, prompt: Prompt) -> Reply:
-        """The option with the best score. Raises ModelError before `fit`."""
-        started = time.monotonic()
-        _check_options(prompt, self.name)
-        if self._score is None:
-            raise ModelError(
-                f"{self.name} has learned nothing yet: call fit(train) first", fatal=True
-            )
-        scores = await asyncio.to_thread(self._score, prompt)
-        return _reply(_best(scores, prompt, self._seed), self.name, started)
+    async def _letter(self, prompt: Prompt) -> str:
+        return await asyncio.to_thread(self._choose, prompt)
 
-    async def aclose(self) -> None:
-        """Nothing to free."""
+    def _untaught(self, prompt: Prompt) -> str:
+        raise ModelError(f"{self.name} has learned nothing yet: call fit(train) first", fatal=True)
 
 
-def _text_prior(train: Benchmark, questions: tuple[Question, ...], seed: int) -> Score:
+def _text_prior(train: Benchmark, questions: Questions, seed: int) -> Score:
     from scalevqa_eval.models.baselines.text import TextPrior
 
     return TextPrior(questions).scores
 
 
-def _pixels(train: Benchmark, questions: tuple[Question, ...], seed: int) -> Score:
+def _pixels(train: Benchmark, questions: Questions, seed: int) -> Score:
     from scalevqa_eval.images import ImageStore
     from scalevqa_eval.models.baselines.pixels import PixelModel
 
@@ -161,17 +157,6 @@ def _best(scores: NDArray[np.float64], prompt: Prompt, seed: int) -> str:
     top = float(scores.max()) - _TIE
     tied = [x for x, score in zip(prompt.options, scores, strict=True) if score >= top]
     return min(tied, key=lambda letter: _number(seed, prompt.text, prompt.options[letter]))
-
-
-def _check_options(prompt: Prompt, name: str) -> None:
-    if not prompt.options:
-        raise ModelError(
-            f"{name} answers multiple-choice questions; {prompt.question_id} has no options"
-        )
-
-
-def _reply(letter: str, model: str, started: float) -> Reply:
-    return Reply(f"<answer>{letter}</answer>", model=model, latency=time.monotonic() - started)
 
 
 def _digest(train: Benchmark) -> str:

@@ -48,7 +48,7 @@ def view_features(image: bytes) -> Floats:
         _spots(stains[:, :, 0]),
         _spots(1 - light),
         _patterns(light),
-        _layout(planes),
+        _quarters(planes),
         _extremes(planes),
     ]
     return np.concatenate(parts).astype(np.float64)
@@ -117,15 +117,10 @@ def _patterns(light: Singles) -> Floats:
 
 
 def _quarters(planes: NDArray[np.generic]) -> Floats:
-    """Means over the quarters, less the mean of all, (planes × 4)."""
+    """How the quarters of the view differ: their means less the mean of all, (planes × 4)."""
     half = _SIDE // 2
     means = planes.reshape(len(planes), 2, half, 2, half).mean(axis=(2, 4), dtype=np.float64)
     return np.asarray((means - means.mean(axis=(1, 2), keepdims=True)).ravel(), np.float64)
-
-
-def _layout(planes: Singles) -> Floats:
-    """How the quarters of the view differ."""
-    return _quarters(planes)
 
 
 def _extremes(planes: Singles) -> Floats:

@@ -10,17 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 from sklearn.utils.extmath import randomized_svd
 
 from scalevqa_eval.models.baselines.features import FEATURES, view_features
-from scalevqa_eval.models.baselines.text import (
-    Choices,
-    Design,
-    Floats,
-    OptionText,
-    Rows,
-    fit_choices,
-)
+from scalevqa_eval.models.baselines.text import Choices, Floats, OptionText, Rows, fit_choices
 from scalevqa_eval.types import SCALES, ImagePart, Prompt, Question, View
 
 _TEXT_SIZE = 64
@@ -46,18 +40,14 @@ class PixelModel:
         owner = Choices.of(questions).owner
         width, depth = texts.shape[1], looks.shape[1]
 
-        def make(rows: Rows) -> Design:
+        def make(rows: Rows) -> LinearOperator:
             text, look = texts[rows], looks[owner[rows]]
-
-            def forward(weights: Floats) -> Floats:
-                scores: Floats = ((text @ weights.reshape(width, depth)) * look).sum(axis=1)
-                return scores
-
-            def adjoint(residual: Floats) -> Floats:
-                gradient: Floats = ((text * residual[:, None]).T @ look).ravel()
-                return gradient
-
-            return Design(width * depth, forward, adjoint)
+            return LinearOperator(
+                (len(rows), width * depth),
+                matvec=lambda w: ((text @ w.reshape(width, depth)) * look).sum(axis=1),
+                rmatvec=lambda r: ((text * r[:, None]).T @ look).ravel(),
+                dtype=np.float64,
+            )
 
         self._weights = fit_choices(make, questions, _RIDGES).reshape(width, depth)
 

@@ -106,19 +106,10 @@ class Choices:
         return share
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
-    """A score that is linear in weights: `forward(w)` scores rows, `adjoint` is its transpose."""
-
-    size: int
-    forward: Callable[[Floats], Floats]
-    adjoint: Callable[[Floats], Floats]
-
-
 def fit_choices(
-    make: Callable[[Rows], Design], questions: Sequence[Question], ridges: Sequence[float]
+    make: Callable[[Rows], Any], questions: Sequence[Question], ridges: Sequence[float]
 ) -> Floats:
-    """Weights of the conditional logit; `make` gives the design of some rows (options).
+    """Weights of the conditional logit; `make` gives the design matrix of some rows (options).
 
     The ridge is the one with the best held-out likelihood over folds that keep slides whole (or
     else image sets, or else questions); with fewer than three of those, the middle of `ridges`.
@@ -134,25 +125,25 @@ def fit_choices(
             design, test = make(known_rows), make(asked_rows)
             for index, ridge in enumerate(ridges):
                 weights = _fit(design, known, ridge, steps=60)
-                share = asked.probabilities(test.forward(weights))
+                share = asked.probabilities(test @ weights)
                 loss[index] -= np.log(np.maximum(share[asked.gold], 1e-12)).sum()
         best = int(loss.argmin())
     return _fit(make(np.arange(choices.start[-1])), choices, ridges[best], steps=200)
 
 
-def _fit(design: Design, choices: Choices, ridge: float, steps: int) -> Floats:
+def _fit(design: Any, choices: Choices, ridge: float, steps: int) -> Floats:
     """Weights that minimise the negative log-likelihood plus ridge/2 · |w|²."""
-    target = np.zeros(int(choices.start[-1]))
+    target, turned = np.zeros(int(choices.start[-1])), design.T
     target[choices.gold] = 1.0
 
     def loss(weights: Floats) -> tuple[float, Floats]:
-        share = choices.probabilities(design.forward(weights))
+        share = choices.probabilities(design @ weights)
         value = -np.log(np.maximum(share[choices.gold], 1e-300)).sum()
-        gradient = design.adjoint(share - target) + ridge * weights
+        gradient = turned @ (share - target) + ridge * weights
         return float(value + ridge / 2 * weights @ weights), gradient
 
     options: Any = {"maxiter": steps}
-    found = minimize(loss, np.zeros(design.size), jac=True, method="L-BFGS-B", options=options)
+    found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", options=options)
     weights: Floats = found.x
     return weights
 
@@ -165,13 +156,7 @@ class TextPrior:
     def __init__(self, questions: Sequence[Question]) -> None:
         self._text = OptionText(questions)
         table = self._text.rows(questions)
-
-        def make(rows: Rows) -> Design:
-            part = table[rows]
-            turned = part.T.tocsr()
-            return Design(part.shape[1], lambda w: part @ w, lambda r: turned @ r)
-
-        self._weights = fit_choices(make, questions, self._RIDGES)
+        self._weights = fit_choices(lambda rows: table[rows], questions, self._RIDGES)
 
     def scores(self, prompt: Prompt) -> Floats:
         """One score an option, in the order of the prompt's options."""

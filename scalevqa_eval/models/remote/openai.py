@@ -122,9 +122,8 @@ class ChatCompletions(RemoteModel):
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
-        if (
-            self.capabilities.letters_only
-        ):  # it applies what the checkpoint ships with to every reply, greedy ones too
+        if self.capabilities.letters_only:
+            # vLLM applies what the checkpoint ships with to every reply, greedy ones too.
             settings["repetition_penalty"] = 1.0
             if sampling.temperature is not None:
                 settings |= {"top_k": 0, "min_p": 0.0}
