@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scalevqa_eval.scoring.extract import extract_answer
-from scalevqa_eval.scoring.reply_text import answer_tags, outside_thought, plain_characters
+from scalevqa_eval.scoring.extract import (
+    answer_tags,
+    extract_answer,
+    outside_thought,
+    plain_characters,
+)
 from scalevqa_eval.types import Outcome, Question, Reply
 
 # A cut reply counts only if the answer in it is closed; all other forms could go on differently.

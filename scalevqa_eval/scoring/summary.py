@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
 from typing import Any, Protocol
 
 from scalevqa_eval.models.prices import cost
-from scalevqa_eval.scoring.extract import format_followed
 from scalevqa_eval.scoring.groups import groups_of
 from scalevqa_eval.scoring.reader import READ
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
@@ -253,12 +253,22 @@ def _followed(question: QuestionFacts, text: str, style: str) -> bool | None:
     last = text.strip().rpartition("\n")[2].strip()
     letters = _letters(question)
     if style.startswith("scalereasoner"):
-        return format_followed(text, dict.fromkeys(letters, ""))
+        return format_followed(text, letters)
     if style.startswith("cot"):
         return last.startswith("Answer: ") and last.removeprefix("Answer: ") in letters
     if style.startswith("open"):
         return text.rstrip().endswith("</answer>") and text.count("<answer>") == 1
     return text.strip() in letters if style.startswith("direct") else None
+
+
+def format_followed(text: str, letters: Collection[str]) -> bool:
+    """Whether a reply is `<think>…</think> <answer>X</answer>` and nothing else, X an option."""
+    form = re.fullmatch(
+        r"<think>(.*?)</think>\s*<answer>\s*([A-Z])\s*</answer>", text.strip(), re.DOTALL
+    )
+    if not form or not form[1].strip() or any(tag in form[1] for tag in ("<think>", "<answer>")):
+        return False
+    return form[2] in letters
 
 
 def _adherence(kept: Sequence[_Row]) -> Any:
