@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import special
 
 from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE
-from scalevqa_eval.audit.redraws import Floats
+from scalevqa_eval.audit.redraws import DRAWS, Floats
 from scalevqa_eval.audit.results import ProbeResult, Share, StratumResult
 from scalevqa_eval.audit.table import Ints
 from scalevqa_eval.audit.verdict import LEVEL, Verdict, decide
@@ -123,6 +123,9 @@ class FamilyTest:
     p_adjusted: tuple[float, ...]
     standard: Floats
 
+    def of(self, stratum: int) -> tuple[float, float, Floats]:
+        return self.p_value[stratum], self.p_adjusted[stratum], self.standard[:, stratum]
+
 
 def standardise(leak: Floats, error: Floats, guessing: Floats) -> Floats:
     """Leaks (probes, strata, 1 + redraws) in units of what they vary by.
@@ -159,24 +162,29 @@ def _rank(observed: float, redrawn: Floats) -> float:
     return float((1 + (redrawn >= observed).sum()) / (len(redrawn) + 1))
 
 
-def evaluate_strata(
-    masks: dict[str, npt.NDArray[np.bool_]],
-    credits: Sequence[Credits],
-    given: Given,
-    margin: float,
-    own_p: dict[str, dict[str, float]],
-    by_design: dict[str, bool],
-) -> list[StratumResult]:
-    """One result per mask. `own_p[stratum][rule]` are p-values of label-free rules.
+@dataclass(frozen=True)
+class Stratum:
+    """Questions that are judged together: all of them (name ""), or a dimension's.
 
-    `by_design`: strata of counterfactual texts, where any reader of the text is right 1/K of the
-    time; nothing that is computed there can be a leak of one question's text.
+    `rule_p` are p-values (above, below chance) of rules, which learn from no labels. `by_design`:
+    counterfactual texts throughout, where any reader of the text is right 1/K of the time; nothing
+    that is computed there can be a leak of one question's text.
     """
-    parts = [given.part(mask) for mask in masks.values()]
+
+    name: str
+    mask: npt.NDArray[np.bool_]
+    rule_p: dict[str, tuple[float, float]]
+    by_design: bool = False
+
+
+def evaluate_strata(
+    strata: Sequence[Stratum], credits: Sequence[Credits], given: Given, margin: float
+) -> list[StratumResult]:
+    parts = [given.part(stratum.mask) for stratum in strata]
     bases = [base_rate(part) for part in parts]
     moments = [
-        [_leak(c.test[mask], base[1], part.clusters) for mask, part, base in
-         zip(masks.values(), parts, bases, strict=True)]
+        [_leak(c.test[stratum.mask], base[1], part.clusters) for stratum, part, base in
+         zip(strata, parts, bases, strict=True)]
         for c in credits
     ]  # fmt: skip
     leak = np.array([[pair[0] for pair in row] for row in moments])
@@ -184,12 +192,9 @@ def evaluate_strata(
     guessing = np.array([_guessing_error(p.chances) for p in parts])
     family = family_test(standardise(leak, error, guessing))
     return [
-        _stratum(name, mask, credits, part, base[0], margin, family, s, own_p[name],
-                 by_design[name])
-        for s, ((name, mask), part, base) in enumerate(
-            zip(masks.items(), parts, bases, strict=True)
-        )
-    ]  # fmt: skip
+        _judged(stratum, credits, part, base[0], margin, family.of(s))
+        for s, (stratum, part, base) in enumerate(zip(strata, parts, bases, strict=True))
+    ]
 
 
 def _leak(credits: npt.NDArray[np.floating], base: Floats, clusters: Ints) -> tuple[Floats, Floats]:
@@ -204,30 +209,24 @@ def _leak(credits: npt.NDArray[np.floating], base: Floats, clusters: Ints) -> tu
     return mean, np.sqrt(scale * (residual**2).sum(0)) / len(order)
 
 
-def _stratum(
-    name: str,
-    mask: npt.NDArray[np.bool_],
-    credits: Sequence[Credits],
-    given: Given,
-    base: Floats,
-    margin: float,
-    family: FamilyTest,
-    number: int,
-    own_p: dict[str, float],
-    by_design: bool,
-) -> StratumResult:
+def _judged(
+    stratum: Stratum, credits: Sequence[Credits], given: Given, base: Floats, margin: float,
+    family: tuple[float, float, Floats],
+) -> StratumResult:  # fmt: skip
     labels = [str(label) for label in given.clusters]
-    standard = family.standard[:, number]
+    mask = stratum.mask
+    p_value, p_adjusted, standard = family
     least = 1 / standard.shape[1]
     probes = []
     for c, z in zip(credits, standard, strict=True):
         redrawn = c.test[mask][:, 1:].mean(0, dtype=np.float64)
+        p, p_least = _rank(round(z[0], 9), np.round(z[1:], 9)), least
+        if c.name in stratum.rule_p:
+            p, p_least = stratum.rule_p[c.name][0], 1 / (DRAWS + 1)
         probes.append(
             ProbeResult(
                 c.name, c.kind, c.about, "file" if c.file else "question",
-                share(c.real[mask], given.chances, labels, base),
-                own_p.get(c.name, _rank(round(z[0], 9), np.round(z[1:], 9))),
-                own_p.get("", least) if c.name in own_p else least,
+                share(c.real[mask], given.chances, labels, base), p, p_least,
                 float(redrawn.mean()) if len(redrawn) else None,
                 float(redrawn.std(ddof=1)) if len(redrawn) > 1 else None,
             )
@@ -236,22 +235,22 @@ def _stratum(
     least_error = _least_error(given.chances)
     largest = max(_limit(value, base, labels, least_error) for value in values.values())
     best = choose(values, labels)
-    shown = family.p_adjusted[number] <= LEVEL and not by_design
+    shown = p_adjusted <= LEVEL and not stratum.by_design
     imbalance = float((base - given.chances).mean())
-    verdict: Verdict = "clean" if by_design else decide(shown, largest, imbalance, margin)
+    verdict: Verdict = "clean" if stratum.by_design else decide(shown, largest, imbalance, margin)
     error, freedom = difference_error(values[best], base, labels)
     seen = detectable_difference(max(error, least_error), freedom, level=2 * LEVEL)
     return StratumResult(
-        name=name,
+        name=stratum.name,
         clusters=len(set(labels)),
-        p_value=family.p_value[number],
-        p_adjusted=family.p_adjusted[number],
+        p_value=p_value,
+        p_adjusted=p_adjusted,
         p_least=least,
         shown_by=_evidence(credits, standard, best) if shown else None,
         largest_leak=largest,
         detectable_leak=seen if seen <= 1 - base.mean() else None,
         verdict=verdict,
-        by_design=by_design,
+        by_design=stratum.by_design,
         best_name=best,
         majority=share(base, given.chances, labels),
         probes=tuple(probes),

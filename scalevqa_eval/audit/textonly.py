@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,14 @@ from scalevqa_eval.audit.crossval import (
     option_credit,
 )
 from scalevqa_eval.audit.features import Features
-from scalevqa_eval.audit.inference import Credits, Given, clustered_p, evaluate_strata, share
+from scalevqa_eval.audit.inference import (
+    Credits,
+    Given,
+    Stratum,
+    clustered_p,
+    evaluate_strata,
+    share,
+)
 from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.mates import Mates, find_mates
 from scalevqa_eval.audit.probes import (
@@ -30,7 +37,6 @@ from scalevqa_eval.audit.probes import (
     rules,
 )
 from scalevqa_eval.audit.redraws import (
-    DRAWS,
     Floats,
     given_answers,
     redraw,
@@ -134,72 +140,26 @@ def probe_text(
                for rule in scores}
         for name, mask in masks.items()
     }  # fmt: skip
-    own = {
-        name: {"": 1 / (DRAWS + 1)} | {rule: pair[0] for rule, pair in found.items()}
-        for name, found in rule_p.items()
-    }
-    design = {name: bool(mates.balanced[mask].all()) for name, mask in masks.items()}
-    single = [c for c in credits if not c.file]
-    whole = [c for c in credits if c.name != COMBINED]
-    nothing = dict.fromkeys(masks, False)
-    strata = evaluate_strata(masks, single, given, margin, own, design)
+    parts = [Stratum(name, mask, rule_p[name]) for name, mask in masks.items()]
+    single = [replace(part, by_design=bool(mates.balanced[part.mask].all())) for part in parts]
+    strata = evaluate_strata(single, [c for c in credits if not c.file], given, margin)
+    whole = evaluate_strata(parts, [c for c in credits if c.name != COMBINED], given, margin)
     leak, spread = _leak_scores(table, gold, answers)
     return TextOnly(
-        table, gold, labels, mates, tuple(strata),
-        tuple(evaluate_strata(masks, whole, given, margin, own, nothing)),
+        table, gold, labels, mates, tuple(strata), tuple(whole),
         _partial(answers, strata[0], given) if answers else {},
         tuple(credits), rule_p, leak, spread, count, seeds if count else 0,
         null_seeds if count else 0, tuple(sorted(set(checked) - {MAJORITY.name, *PARTIAL})),
     )  # fmt: skip
 
 
-def judge(
-    questions: Sequence[Question],
-    clusters: Sequence[str],
-    *,
-    seed: int,
-    workers: int,
-    tick: Callable[[str], None],
-    probes: Sequence[str] | None = None,
-    seeds: int = 1,
-) -> dict[str, list[float]]:
-    """Cross-validated credits of the trained probes, or of the named ones, and of all combined.
-
-    In the order of `questions`, averaged over `seeds` assignments to folds; no redraws. Empty if
-    no two folds can be made.
-    """
-    table = make_table(questions)
-    gold = gold_offsets(table, questions)
-    labels = numbered([clusters[i] for i in table.order])
-    count = fold_count(table.n, int(labels.max()) + 1)
-    if not count:
-        return {}
-    trained = [p for p in learned() if probes is None or p.name in probes]
-    draws = [
-        Draw(make_folds(labels, count, seed + s), np.column_stack([gold, gold]))
-        for s in range(seeds)
-    ]
-    answers = cross_validate(
-        Features(table), trained, draws, _mixtures(trained, partial=False),
-        seed=seed, workers=workers, tick=tick,
-    )  # fmt: skip
-    return {name: _as_given(table, _mean_credit(answers, name)) for name in answers[0].credit}
-
-
-def _as_given(table: Table, values: Floats) -> list[float]:
-    given = np.empty(table.n)
-    given[table.order] = np.clip(values, 0, 1)
-    return [float(value) for value in given]
-
-
-def _mixtures(trained: Sequence[Learned], partial: bool = True) -> dict[str, list[str]]:
+def _mixtures(trained: Sequence[Learned]) -> dict[str, list[str]]:
     names = [probe.name for probe in trained]
     found = {
         COMBINED: [probe.name for probe in trained if not probe.file],
         COMBINED_FILE: names,
+        **{key: [m for m in members if m in names] for key, members in PARTIAL.items()},
     }
-    if partial:
-        found |= {key: [m for m in members if m in names] for key, members in PARTIAL.items()}
     return {key: members for key, members in found.items() if members}
 
 
