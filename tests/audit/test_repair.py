@@ -25,6 +25,11 @@ def clusters(questions: tuple[Question, ...]) -> list[str]:
     return [str(q.slide) for q in questions]
 
 
+def worded_alike(benchmark: Benchmark) -> Benchmark:
+    questions = tuple(replace(q, text="Which of these fits?") for q in benchmark.questions)
+    return replace(benchmark, questions=questions)
+
+
 def asking(number: int, text: str, options: list[str], right: int, slide: int) -> Question:
     letters = dict(zip("ABCD", options, strict=False))
     view = (View("single", f"s{slide}/{number}.png"),)
@@ -37,8 +42,10 @@ def asking(number: int, text: str, options: list[str], right: int, slide: int) -
     st.integers(0, 5),
 )  # fmt: skip
 def test_blocks_are_latin(n: int, options: tuple[int, ...], slides: int, seed: int) -> None:
-    questions = plant("medoid", n, options=options, slides=slides, seed=seed).questions
+    made = plant("medoid", n, options=options, slides=slides, seed=seed)
+    questions = worded_alike(made).questions
     blocks = build_blocks(questions, clusters(questions), seed=seed)
+    assert blocks or slides < 2 * max(options)
     by_id = {q.id: q for q in questions}
     used: set[str] = set()
     groups: dict[str, int] = {}
@@ -85,18 +92,38 @@ def test_yes_and_no_make_balanced_pairs() -> None:
     assert all(sorted(block.options.values()) == ["no", "yes"] for block in blocks)
 
 
+NUMBERS = list(range(12, 60))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [f"What is the capital of land{i}?" for i in NUMBERS],
+        [f"Is {x} a solid, a liquid, or a gas?" for x in ("rain", "chalk", "steam") * 16],
+        [f"Is cedar a {x}?" for x in ("tree", "rock", "bird") * 16],
+        [f"What is {i} + {7 * i % 50}?" for i in NUMBERS],
+    ],
+)
+def test_questions_about_other_things_share_no_block(texts: list[str]) -> None:
+    """The words around it are the same: "the capital of Maine" is not answered by Boston."""
+    answers = [f"answer{texts.index(text)}" for text in texts]
+    made = [asking(i, text, [answers[i], "w", "x", "y"], 0, i) for i, text in enumerate(texts)]
+    assert build_blocks(made, clusters(tuple(made)), seed=0) == ()
+
+
 def test_questions_that_borrowed_options_do_not_answer_cannot_be_blocked(tmp_path: Path) -> None:
-    things = [f"{a}{b}" for a in ("aqua", "bird", "frog", "grass") for b in ("rium", "foot", "let")]
-    questions = tuple(
-        asking(i, f"Which of these options is a picture of a {things[i % 12]} here?",
-               [f"the {things[i % 12]} number {i}", *(f"other {k} {i}" for k in range(3))], 0, i)
-        for i in range(48)
-    )  # fmt: skip
-    section = repair("blocks", Benchmark("b", "r", "test", questions), tmp_path)
+    """Words that recur pass for paraphrases; but which option was whose can be learned."""
+    kinds = {"farm animals": ("cow", "hen", "pig", "goat"), "noble metals": ("gold", "tin", "zinc")}
+    made = []
+    for i in range(80):
+        kind, names = list(kinds.items())[i % 2]
+        options = [f"{names[i // 2 % len(names)]} {i}", *(f"other {k} {i}" for k in range(3))]
+        text = f"Which one of these {kind} is seen in the picture that was shown before?"
+        made.append(asking(i, text, options, 0, i))
+    section = repair("blocks", Benchmark("b", "r", "test", tuple(made)), tmp_path)
     assert section["status"] == "cannot be blocked"
     assert "do not fit the questions" in section["statement"]
-    told = section["checks"][0]
-    assert told["correct"] > 0.8 * told["n"]
+    assert section["checks"][0]["accuracy"] > 0.4
     assert not list(tmp_path.iterdir())
 
 
@@ -109,12 +136,12 @@ def test_without_images_nothing_can_be_blocked(tmp_path: Path) -> None:
 
 
 def test_blocks_bring_every_text_probe_to_chance(tmp_path: Path) -> None:
-    leaky = plant("phrase", 144, strength=0.5, slides=16)
+    leaky = worded_alike(plant("phrase", 144, strength=0.5, slides=16))
     other = replace(plant("phrase", 40, strength=0.5, seed=1), split="train")
     section = repair("blocks", leaky, tmp_path, external=other)
     assert section["kept"] >= 0.8 * 144
     checks = {check["name"]: check for check in section["checks"]}
-    assert list(checks) == ["medoid", "combined", "combined-file-with-siblings", "characters",
+    assert list(checks) == ["medoid", "combined", "siblings", "characters",
                             "external", "told by the question", "told by the topic"]  # fmt: skip
     for check in list(checks.values())[:6]:
         assert abs(check["accuracy"] - 0.25) < 0.03, check
@@ -136,6 +163,16 @@ def test_pruning_is_a_diagnosis_and_writes_nothing(tmp_path: Path) -> None:
     assert repair("prune", leaky, tmp_path, external=other) == section
 
 
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_a_few_questions_do_no_harm(n: int, tmp_path: Path) -> None:
+    section = repair("prune", plant("none", n), tmp_path)
+    assert section["status"] == "diagnosis"
+    assert n > 3 or "too few questions" in section["statement"]
+    assert repair("blocks", worded_alike(plant("none", n)), tmp_path)["status"] in (
+        "cannot be blocked", "not shown",
+    )  # fmt: skip
+
+
 def test_pruning_ranks_each_question_against_its_own_chance(tmp_path: Path) -> None:
     fair = plant("none", 60, options=(2,), slides=10, seed=1).questions
     leaky = plant("phrase", 60, options=(4,), strength=0.3, slides=10, seed=2).questions
@@ -150,7 +187,7 @@ def test_pruning_ranks_each_question_against_its_own_chance(tmp_path: Path) -> N
 def test_worksheet_has_each_borrowed_option_and_no_formula(tmp_path: Path) -> None:
     hostile = tuple(
         replace(q, options={**q.options, q.answer: f'=HYPERLINK("x";"{q.options[q.answer]}")<b>'})
-        for q in plant("none", 80, slides=12).questions
+        for q in worded_alike(plant("none", 80, slides=12)).questions
     )
     section = repair("blocks", Benchmark("b", "r", "test", hostile), tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "worksheet.csv").read_text("utf-8"))))
@@ -168,7 +205,8 @@ def test_worksheet_has_each_borrowed_option_and_no_formula(tmp_path: Path) -> No
 
 def test_files_keep_fields_and_ids(tmp_path: Path) -> None:
     rows = []
-    for number, q in enumerate(plant("length", 48, strength=0.4, slides=8).questions, start=1):
+    made = worded_alike(plant("length", 48, strength=0.4, slides=8))
+    for number, q in enumerate(made.questions, start=1):
         rows.append(
             {"No": number, "question": q.text, "options": dict(q.options), "answer": q.answer,
              "rationale": "because", "image_path": {"low_mag": q.image_set[0], "high_mag": None},
@@ -197,7 +235,8 @@ def test_files_keep_fields_and_ids(tmp_path: Path) -> None:
 def test_block_accuracy() -> None:
     blocks = {"a": "1", "b": "1", "c": "2", "d": "2"}
     found = block_accuracy({"a": 1, "b": 1, "c": 1, "d": 0}, blocks)
-    assert (found.right, found.blocks) == (1, 2)
+    assert (found.correct, found.n) == (1, 2)
+    assert found.chance == 0.25
     with pytest.raises(ValueError, match="question d of 2"):
         block_accuracy({"a": 1, "b": 1, "c": 1}, blocks)
 

@@ -13,23 +13,27 @@ The borrowed options must be false for the images: an expert has to confirm that
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from scalevqa_eval.audit.crossval import make_folds
 from scalevqa_eval.audit.tokens import normalise, tokens
-from scalevqa_eval.statistics import Interval, wilson
 from scalevqa_eval.types import LETTERS, Question
 
 _MOST_GROUPS = 5
-_SAME_WORDING = 0.5  # Jaccard similarity of the words of two questions that ask the same
+_SAME_WORDING = 0.4  # cosine of the weighted words of two questions that ask the same
 _SAME_ANSWER = 0.6  # right answers more alike than this may both be true of one slide
 _LENGTHS = 3.0  # times as many words: no longer an answer of the same kind
 _TRIES = 12
 _LOOKED_AT = 8  # places of a slide that are weighed: bounds the time
 _WORTH = 0.9  # of what the best number of groups keeps; more groups are better folds
+
+_Place = dict[str, list[Question]]  # the questions on one set of images, by dimension
+_Fits = Callable[[Question, Question], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Block:
         answers = (member.options[member.answer] for member in self.members)
         return dict(zip(LETTERS, answers, strict=False))
 
+    @property
+    def borrowed(self) -> int:
+        """How many options a reviewer has to confirm."""
+        return len(self.members) * (len(self.members) - 1)
+
     def questions(self) -> tuple[Question, ...]:
         """The members with the block's wording and options."""
         new = {"block": self.id, "slide_group": f"group-{self.group}"}
@@ -72,22 +81,17 @@ def build_blocks(
     """
     size = min((len(q.options) for q in questions), default=2)
     most = max(1, min(_MOST_GROUPS, len(set(clusters)) // size))
+    fits = _fitting(questions)
     found = [
-        _in_groups(questions, clusters, count, seed) for count in range(most, min(most, 2) - 1, -1)
+        _in_groups(questions, clusters, count, seed, fits)
+        for count in range(most, min(most, 2) - 1, -1)
     ]
-    enough = _WORTH * max(map(_kept, found))
-    return next(blocks for blocks in found if _kept(blocks) >= enough)
-
-
-def _kept(blocks: Sequence[Block]) -> int:
-    return sum(len(block.members) for block in blocks)
-
-
-_Place = dict[str, list[Question]]  # the questions on one set of images, by dimension
+    kept = [sum(len(block.members) for block in blocks) for blocks in found]
+    return next(b for b, number in zip(found, kept, strict=True) if number >= _WORTH * max(kept))
 
 
 def _in_groups(
-    questions: Sequence[Question], clusters: Sequence[str], count: int, seed: int
+    questions: Sequence[Question], clusters: Sequence[str], count: int, seed: int, fits: _Fits
 ) -> tuple[Block, ...]:
     fold = make_folds(clusters, count, seed) if count > 1 else [0] * len(clusters)
     places: dict[tuple[int, int], dict[str, dict[tuple[str, ...], _Place]]] = {}
@@ -101,7 +105,7 @@ def _in_groups(
     for (group, size), piles in sorted(places.items()):
         chance = random.Random(f"{seed}/{group}/{size}")
         left = {slide: list(pile.values()) for slide, pile in sorted(piles.items())}
-        tries = [_deal(left, size, chance) for _ in range(_TRIES)]
+        tries = [_deal(left, size, chance, fits) for _ in range(_TRIES)]
         for members in max(tries, key=len):
             shuffled = chance.sample(members, len(members))
             blocks.append(Block(f"block-{len(blocks) + 1:04d}", group, tuple(shuffled)))
@@ -109,7 +113,7 @@ def _in_groups(
 
 
 def _deal(
-    piles: Mapping[str, Sequence[_Place]], size: int, chance: random.Random
+    piles: Mapping[str, Sequence[_Place]], size: int, chance: random.Random, fits: _Fits
 ) -> list[list[Question]]:
     """Blocks from places, of `size` slides each: the largest piles first, as one deals evenly.
 
@@ -120,45 +124,68 @@ def _deal(
     blocks: list[list[Question]] = []
     while sum(bool(pile) for pile in left.values()) >= size:
         order = sorted((s for s in left if left[s]), key=lambda s: (-len(left[s]), chance.random()))
-        joined = [left[order[0]].pop()]
-        best = _rows(joined)
-        used = {order[0]}
-        while len(joined) < size and best:
+        joined, used = [left[order[0]].pop()], {order[0]}
+        while len(joined) < size and _rows(joined, fits):
             rest = [slide for slide in order if slide not in used][: 3 * size]
-            offers = [(slide, place) for slide in rest for place in left[slide][-_LOOKED_AT:]]
-            found = [(len(_rows([*joined, place])), slide, place) for slide, place in offers]
-            if not found:
-                break
-            number, slide, place = max(found, key=lambda offer: (offer[0], -order.index(offer[1])))
+            offers = [
+                (len(_rows([*joined, place], fits)), -order.index(slide), slide, place)
+                for slide in rest for place in left[slide][-_LOOKED_AT:]
+            ]  # fmt: skip
+            number, _, slide, place = max(offers, key=lambda offer: offer[:2])
             if not number:
                 break
             joined.append(place)
             used.add(slide)
             left[slide] = [other for other in left[slide] if other is not place]
-            best = _rows(joined)
         if len(joined) == size:
-            blocks += best
+            blocks += _rows(joined, fits)
     return blocks
 
 
-def _rows(places: Sequence[_Place]) -> list[list[Question]]:
+def _rows(places: Sequence[_Place], fits: _Fits) -> list[list[Question]]:
     """One question of each place, of one dimension, that may share a block: all there are."""
     rows = []
     for dimension in sorted(set.intersection(*(set(place) for place in places))):
         for members in zip(*(place[dimension] for place in places), strict=False):
-            if all(_fits(q, other) for k, q in enumerate(members) for other in members[:k]):
+            if all(fits(q, other) for k, q in enumerate(members) for other in members[:k]):
                 rows.append(list(members))
     return rows
 
 
-def _fits(one: Question, two: Question) -> bool:
-    """Whether two questions ask the same, and their answers are of one kind but differ."""
-    mine, theirs = one.options[one.answer], two.options[two.answer]
-    return (
-        _overlap(one.text, two.text) >= _SAME_WORDING
-        and _one_kind(mine, theirs)
-        and not _alike(mine, theirs)
-    )
+def _fitting(questions: Sequence[Question]) -> _Fits:
+    """Whether two questions ask the same, and their answers are of one kind but differ.
+
+    The same is asked where the TF-IDF cosine of the two sets of words is large: rare words weigh
+    most, for "capital of Maine" and "capital of Ohio" ask for other things, and paraphrases differ
+    in words that others use, too. One word for another in the same place ("Is cedar a tree?", "Is
+    cedar a rock?") makes another question, however common it is.
+    """
+    said = {text: tokens(text) for text in {q.text for q in questions}}
+    number = Counter(word for q in questions for word in set(said[q.text]))
+    weight = {word: (math.log(len(questions) / n) + 1) ** 2 for word, n in number.items()}
+
+    def total(words: Iterable[str]) -> float:
+        return sum(weight[word] for word in words)
+
+    @cache
+    def wording(one: str, two: str) -> float:
+        first, second = said[one], said[two]
+        a, b = set(first), set(second)
+        if a == b:
+            return 1.0
+        if len(first) == len(second) and sum(map(str.__ne__, first, second)) == 1:
+            return 0.0
+        return total(a & b) / math.sqrt(total(a) * total(b)) if a & b else 0.0
+
+    def fits(one: Question, two: Question) -> bool:
+        mine, theirs = one.options[one.answer], two.options[two.answer]
+        return (
+            wording(one.text, two.text) >= _SAME_WORDING
+            and _one_kind(mine, theirs)
+            and not _same_answer(mine, theirs)
+        )
+
+    return fits
 
 
 @lru_cache(maxsize=200_000)
@@ -176,32 +203,8 @@ def _one_kind(one: str, two: str) -> bool:
 
 
 @lru_cache(maxsize=200_000)
-def _alike(one: str, two: str) -> bool:
+def _same_answer(one: str, two: str) -> bool:
     if normalise(one) == normalise(two):
         return True
     a, b = set(tokens(one)), set(tokens(two))
     return bool(a and b) and (_overlap(one, two) >= _SAME_ANSWER or a <= b or b <= a)
-
-
-@dataclass(frozen=True, slots=True)
-class BlockAccuracy:
-    """Blocks with all questions right; the interval counts blocks as independent (Wilson)."""
-
-    right: int
-    blocks: int
-    interval: Interval
-
-
-def block_accuracy(scores: Mapping[str, float], blocks: Mapping[str, str]) -> BlockAccuracy:
-    """How many blocks have all their questions right.
-
-    `scores` maps question ids to 1 or 0, `blocks` to the block (`extra["block"]`, or `block` in
-    changes.json). A block with an unanswered question raises ValueError that names it.
-    """
-    whole: dict[str, bool] = {}
-    for id_, block in blocks.items():
-        if id_ not in scores:
-            raise ValueError(f"question {id_} of {block} has no score")
-        whole[block] = whole.get(block, True) and scores[id_] == 1
-    right = sum(whole.values())
-    return BlockAccuracy(right, len(whole), wilson(right, len(whole)))
