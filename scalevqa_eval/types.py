@@ -104,10 +104,13 @@ class Benchmark:
     dimensions: tuple[str, ...] = ()
     card: str = ""
     prompt: str = "scalereasoner"
-    load_split: Callable[[str], Benchmark] | None = field(default=None, compare=False, repr=False)
+    load_split: Callable[[str], Benchmark] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.questions)
+
+    def __repr__(self) -> str:
+        return f"<Benchmark {self.name} {self.split}: {len(self):,} questions, {self.revision}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -107,8 +108,7 @@ class Card(_Strict):
     title: str = ""
     description: str = ""
     homepage: str = ""
-    # Cards of the first version spell it `licence`.
-    license: str = Field(default="", validation_alias=AliasChoices("license", "licence"))
+    license: str = ""
     citation: str = ""
     prompt: str = "scalereasoner"
     format: Literal["table", "pathmmu", "conversations"] = "table"
@@ -142,25 +142,32 @@ class Card(_Strict):
         """Public dimension names in the order of the tables."""
         return tuple(dict.fromkeys(self.dimensions.values()))
 
+    def in_order(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Names of dimensions: the card's first, in its order, then others as they come."""
+        there = dict.fromkeys(names)
+        return tuple(dict.fromkeys([n for n in self.dimension_order if n in there] + list(there)))
+
     def choose_split(self, split: str | None) -> str:
         """The split asked for; else the default, `test`, or the only one.
 
         Raises UsageError that names the splits.
         """
-        known = ", ".join(self.splits)
-        if not self.splits:
-            raise DataError(f"{self.path or self.name}: the card names no `splits`")
-        if split is not None:
-            if split not in self.splits:
-                raise UsageError(f"{self.name} has no split {split!r}: give one of {known}")
+        names = list(self.splits)
+        if split is None:
+            split = self.default_split or (names[0] if len(names) == 1 else "test")
+        if split in names:
             return split
-        if self.default_split is not None:
-            return self.default_split
-        if "test" in self.splits:
-            return "test"
-        if len(self.splits) == 1:
-            return next(iter(self.splits))
-        raise UsageError(f"{self.name} has several splits: choose one of {known} with --split")
+        raise UsageError(
+            f"{self.name} has no split {split!r}: choose one of {', '.join(names)} with --split"
+        )
+
+    def splits_in(self, directory: Path) -> tuple[str, ...]:
+        """The splits whose files lie in a directory; unions of splits are not listed."""
+        return tuple(
+            name
+            for name, split in self.splits.items()
+            if any((directory / file).is_file() for file in split.files)
+        )
 
 
 def list_cards() -> tuple[str, ...]:
@@ -178,8 +185,17 @@ def load_card(name_or_path: str | Path, split: str | None = None) -> Card:
     if name in list_cards():
         return _read_card(data_directory("benchmarks") / f"{name}.yaml")
     suffix = path.suffix.lower()
+    if path.is_dir():
+        raise UsageError(
+            f"{name} is a directory: give one of its files (.json, .jsonl, .parquet, or a card), "
+            f"or a built-in benchmark with --data-dir {name}"
+        )
     if suffix not in CARD_SUFFIXES + TABLE_SUFFIXES:
-        raise UsageError(_unknown(name, path))
+        near = difflib.get_close_matches(name, list_cards(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(list_cards())}"
+        raise UsageError(
+            f"no benchmark {name!r}: {hint} (or give the path of a card or question file)"
+        )
     if not path.is_file():
         raise UsageError(f"no file {name}: give a card (.yaml), or a .json, .jsonl or .parquet")
     return _read_card(path) if suffix in CARD_SUFFIXES else _bare_card(path, split)
@@ -193,12 +209,12 @@ def _bare_card(path: Path, split: str | None) -> Card:
     own = path.stem if split is None else split
     files = {own: path.name}
     for sibling in ("train", "val", "test"):
-        if sibling != path.stem and (path.parent / f"{sibling}{path.suffix}").is_file():
+        if sibling != path.stem and path.with_stem(sibling).is_file():
             files.setdefault(sibling, f"{sibling}{path.suffix}")
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-")[:80]
     return _read_card(data_directory("benchmarks") / "scale-vqa.yaml").model_copy(
         update={
-            "name": name.lstrip("._-")[:80] or "questions",
+            "name": name or "questions",
             "title": path.name,
             **dict.fromkeys(("description", "homepage", "license", "citation", "sha256"), ""),
             "source": Source.model_construct(directory=str(path.parent.absolute())),
@@ -209,17 +225,6 @@ def _bare_card(path: Path, split: str | None) -> Card:
     )
 
 
-def _unknown(name: str, path: Path) -> str:
-    if path.is_dir():
-        return (
-            f"{name} is a directory: give one of its files (.json, .jsonl, .parquet, or a card), "
-            f"or a built-in benchmark with --data-dir {name}"
-        )
-    near = difflib.get_close_matches(name, list_cards(), 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(list_cards())}"
-    return f"no benchmark {name!r}: {hint} (or give the path of a card or question file)"
-
-
 def _read_card(path: Path) -> Card:
     try:
         raw = path.read_bytes()
@@ -228,34 +233,29 @@ def _read_card(path: Path) -> Card:
     data = read_yaml(raw, str(path), "card")
     if not isinstance(data, dict):
         raise DataError(f"{path} is no card: a card is a YAML mapping that begins with `name:`")
-    for reserved in ("sha256", "path"):
-        if reserved in data:
-            raise DataError(f"{path}: unknown field {reserved!r}")
     try:
         return Card(**data, sha256=hashlib.sha256(raw).hexdigest(), path=path.absolute())
     except ValidationError as error:
         raise DataError(f"{path}: {_problems(error)}") from error
-    except TypeError as error:
-        raise DataError(f"{path}: field names must be text") from error
+    except TypeError as error:  # what Python says of `1: 2` and of a second `path`
+        raise DataError(f"{path}: field names must be text, and not `sha256` or `path`") from error
 
 
 def _problems(error: ValidationError) -> str:
     """What is wrong with a card, field by field, in one line."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False)[:4]:
-        place = ".".join(str(part) for part in problem["loc"]) or "card"
+        *inside, last = problem["loc"] or ("card",)
         text = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            text = _near_field(problem["loc"])
-        lines.append(f"{place}: {text}"[:300])
+            models: dict[str, type[BaseModel]] = {
+                "splits": Split,
+                "source": Source,
+                "fields": Fields,
+            }
+            model = models.get(str(inside[0]), Card) if inside else Card
+            near = difflib.get_close_matches(str(last)[:80], list(model.model_fields), 1)
+            text = f"unknown field{f'; did you mean {near[0]}?' if near else ''}"
+        lines.append(f"{'.'.join(map(str, (*inside, last)))}: {text}"[:300])
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
-
-
-def _near_field(place: tuple[Any, ...]) -> str:
-    models: dict[str, type[BaseModel]] = {"splits": Split, "source": Source, "fields": Fields}
-    model = models.get(str(place[0]), Card) if len(place) > 1 else Card
-    near = difflib.get_close_matches(str(place[-1])[:80], list(model.model_fields), 1)
-    return (
-        f"unknown field; did you mean {near[0]}?" if near else "unknown field (see docs/cards.md)"
-    )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,19 +24,34 @@ MIN_UNPACKED_BYTES = 64 * 2**20
 _BATCH_BYTES, _MOST_ROWS = 32 * 2**20, 256  # of Parquet, decoded at once
 _CHUNK, _LONGEST_ROW = 2**20, 64 * 2**20
 _BLANK = re.compile(r"[ \t\r\n]*")
+_KINDS = {
+    bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list",
+    dict: "an object", bytes: "binary data", type(None): "null",
+}  # fmt: skip
+
+
+class RowError(Exception):
+    """Why a row makes no question, or stands in place of one that could not be read.
+
+    `kind` is that of a Defect.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Repeated(dict[str, Any]):
-    """A JSON object in which a key stood twice; `keys_repeated` names them."""
+    """A JSON object in which the key `twice` stands twice, or in an object that it holds."""
 
-    keys_repeated: tuple[str, ...] = ()
+    twice: str
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A line of a JSONL file that is no JSON."""
-
-    message: str
+def kind_of(value: Any) -> str:
+    """What a value is, in words for people."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def read_yaml(
@@ -83,62 +99,41 @@ class DataFile:
         try:
             with path.open("rb") as file:
                 self.revision = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-                file.seek(0)
-                self._utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
 
     def rows(self, dotted: str = "") -> Iterator[Any]:
         """The rows of the file, or of what lies at a dotted path in it.
 
-        A broken line of JSON lines is a BadRow. Raises DataError if there is no list, and
+        A broken line of JSON lines is a RowError. Raises DataError if there is no list, and
         MissingExtra for Parquet without pyarrow.
         """
         suffix = self.path.suffix.lower()
         if suffix == ".parquet":
             yield from _parquet_rows(self.path)
-            return
-        try:
-            with self._open() as file:
-                head = file.read(_CHUNK).lstrip()
-                file.seek(0)
-                if suffix == ".jsonl" or _are_lines(head):
-                    yield from map(_line, filter(str.strip, file))
-                    return
-                if head.startswith("[") and not dotted:
+        elif suffix == ".jsonl":
+            with self._opened() as file:
+                yield from (_line(line) for line in file if line.strip())
+        elif dotted or not self._is_array():
+            yield from self._list_at(dotted)
+        else:
+            try:
+                with self._opened() as file:
                     yield from _elements(file)
-                    return
-        except (ValueError, RecursionError):
-            self.value()  # says where it is broken
-            raise
-        yield from self._list_at(dotted)
+            except _NoArray:
+                self.value()  # says where it is broken
+                raise DataError(f"{self.path} has a row that is too long") from None
 
     def value(self) -> Any:
         """The whole content of a JSON file. Raises DataError that names line and column."""
-        path, size = self.path, self.path.stat().st_size
-        if size > MAX_WHOLE_BYTES:
-            raise DataError(
-                f"{path} is no list of rows that can be read one by one, and has {size:,} bytes: "
-                "save it as JSON lines (.jsonl)"
-            )
-        try:
-            with self._open() as file:
-                return _decoder.decode(file.read())
-        except UnicodeDecodeError as error:
-            where = f"byte {error.start:,}"
-            raise DataError(f"{path} is not UTF-8 text ({where}): save it as UTF-8") from None
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise DataError(f"{path} is no valid JSON: {error.msg} at {where}") from None
-        except RecursionError:
-            raise DataError(f"{path} is no question file: it is nested too deeply") from None
-        except ValueError as error:
-            raise DataError(f"{path} is no valid JSON: {error}") from None
+        if (size := self.path.stat().st_size) > MAX_WHOLE_BYTES:
+            raise DataError(f"{self.path} has {size:,} bytes: save it as JSON lines (.jsonl)")
+        with self._opened() as file:
+            return _decoder.decode(file.read())
 
-    def _open(self) -> TextIO:
-        if self._utf16:
-            raise DataError(f"{self.path} is UTF-16 text: save it as UTF-8")
-        return self.path.open(encoding="utf-8-sig", newline="\n")
+    def _is_array(self) -> bool:
+        with self._opened() as file:
+            return file.read(_CHUNK).lstrip().startswith("[")
 
     def _list_at(self, dotted: str) -> list[Any]:
         data = self.value()
@@ -147,72 +142,85 @@ class DataFile:
         if isinstance(data, list):
             return data
         place = f"`{dotted}` of {self.path}" if dotted else str(self.path)
-        kind = {dict: "an object", str: "a text", type(None): "nothing"}.get(type(data), "a value")
+        kind = kind_of(data)
         if isinstance(data, dict):
             kind += f" with the fields {', '.join(list(data)[:5])}" if data else " that is empty"
         raise DataError(f"{place} holds {kind}, not a list of questions")
 
+    @contextmanager
+    def _opened(self) -> Iterator[TextIO]:
+        """The file as text; what is wrong in it becomes a DataError."""
+        path = self.path
+        try:
+            with path.open(encoding="utf-8-sig") as file:
+                yield file
+        except UnicodeDecodeError:
+            raise DataError(f"{path} is not UTF-8 text: save it as UTF-8") from None
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            hint = " (JSON lines are named .jsonl)" if error.msg == "Extra data" else ""
+            raise DataError(f"{path} is no valid JSON: {error.msg} at {where}{hint}") from None
+        except RecursionError:
+            raise DataError(f"{path} is no question file: it is nested too deeply") from None
+        except ValueError as error:
+            raise DataError(f"{path} is no valid JSON: {error}") from None
+
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
-    if len(values) == len(pairs):
+    twice = ""
+    for value in values.values():
+        if type(value) is Repeated:
+            twice = value.twice
+    if len(values) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+    elif not twice:
         return values
     marked = Repeated(values)
-    counts = Counter(key for key, _ in pairs)
-    marked.keys_repeated = tuple(key for key, count in counts.items() if count > 1)
+    marked.twice = twice
     return marked
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_pairs)
 
 
-def _are_lines(head: str) -> bool:
-    """Whether a file that begins so holds an object a line."""
-    first, _, rest = head.partition("\n")
-    try:
-        return isinstance(_decoder.decode(first), dict) and bool(rest.strip())
-    except (ValueError, RecursionError):
-        return False
-
-
 def _line(text: str) -> Any:
     try:
-        return _decoder.decode(text.strip())
+        return _decoder.decode(text)
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", "") or type(error).__name__
-        return BadRow(f"the line is no valid JSON ({reason})")
+        return RowError("json", f"the line is no valid JSON ({reason})")
+
+
+class _NoArray(Exception):
+    """A file that begins like an array, and is broken or cut."""
 
 
 def _elements(file: TextIO) -> Iterator[Any]:
-    """The values of a file that is one array. Raises ValueError if it is broken."""
-    text, size, empty = file.read(_CHUNK), _CHUNK, True
-    start = text.index("[") + 1
-    while True:
+    """The values of a file that is one array, decoded as it is read."""
+    text = file.read(_CHUNK)
+    at, mark = text.index("["), "["  # what stands before the next value
+    while mark != "]":
         try:
-            start = _after_blank(text, start)
-            if empty and text[start] == "]":
-                start += 1
+            start = _after_blank(text, at + 1)
+            if mark == "[" and text[start] == "]":
+                at = start
                 break
             value, end = _decoder.raw_decode(text, start)
             end = _after_blank(text, end)
-            if (mark := text[end]) not in ",]":
+            if text[end] not in ",]":
                 raise IndexError  # such as "1." of 1.5
         except (json.JSONDecodeError, IndexError):
             # Cut off at the end of what was read, or broken: only more text tells.
-            more = file.read(size) if len(text) < _LONGEST_ROW else ""
+            more = file.read(max(_CHUNK, len(text))) if len(text) < _LONGEST_ROW else ""
             if not more:
-                raise ValueError("no whole row") from None
-            text, start, size = text[start:] + more, 0, 2 * size
+                raise _NoArray from None
+            text, at = text[at:] + more, 0
             continue
         yield value
-        start, size, empty = end + 1, _CHUNK, False
-        if mark == "]":
-            break
-    rest = text[start:]
-    while not rest.strip():
-        if not (rest := file.read(_CHUNK)):
-            return
-    raise ValueError("extra data")
+        at, mark = end, text[end]
+    if text[at + 1 :].strip() or any(line.strip() for line in file):
+        raise _NoArray
 
 
 def _after_blank(text: str, start: int) -> int:
@@ -233,14 +241,12 @@ def _parquet_rows(path: Path) -> Iterator[Any]:
             if twice := [name for name, count in names.items() if count > 1]:
                 raise DataError(f"{path}: the column {twice[0]!r} stands twice")
             about = table.metadata
-            groups = [about.row_group(number) for number in range(about.num_row_groups)]
             columns = [
-                group.column(number).total_uncompressed_size
-                for group in groups
-                for number in range(group.num_columns)
+                about.row_group(group).column(column).total_uncompressed_size
+                for group in range(about.num_row_groups)
+                for column in range(about.num_columns)
             ]
-            most = max(MIN_UNPACKED_BYTES, MAX_UNPACKED * path.stat().st_size)
-            if sum(columns) > most:
+            if sum(columns) > max(MIN_UNPACKED_BYTES, MAX_UNPACKED * path.stat().st_size):
                 raise DataError(f"{path} unpacks to {sum(columns):,} bytes: that is no data")
             # A value may stand once in a column and in all of its rows.
             fit = _BATCH_BYTES // max([*columns, 1])

@@ -212,22 +212,21 @@ class ImageStore:
         """The real file of a path under the root. Raises ImageError if it leads elsewhere."""
         if self._base is None:
             raise ImageError("missing", "no image directory is known: give --data-dir")
-        parts = PurePosixPath(path.replace("\\", "/"))
-        if (
-            not path
-            or "\0" in path
-            or parts.is_absolute()
-            or ".." in parts.parts
-            or re.match(r"[A-Za-z]:", path)
-        ):
+        if not path or "\0" in path or leads_out(path):
             raise ImageError("unsafe", "the path must be relative and stay in the image directory")
         try:
-            real = os.path.realpath(self._base / parts)
+            real = os.path.realpath(self._base / path.replace("\\", "/"))
         except (OSError, ValueError) as error:
             raise ImageError("unreadable", str(error)) from None
         if not any(real.startswith(root) for root in self._roots):
             raise ImageError("unsafe", "it is a link that leads out of the image directory")
         return real
+
+
+def leads_out(path: str) -> bool:
+    """Whether an image path is absolute, or goes up, on any system."""
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts or bool(re.match(r"[A-Za-z]:", path))
 
 
 @contextmanager

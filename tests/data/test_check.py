@@ -94,8 +94,8 @@ def test_images(tmp_path: Path) -> None:
     found = kinds(report)
     assert found == {
         "image missing": "error", "image truncated": "error", "image empty": "error",
-        "not an image": "error", "duplicate image": "warning", "same view twice": "error",
-        "large image": "warning", "image form": "note",
+        "image not image": "error", "duplicate image": "warning", "same view twice": "error",
+        "large image": "warning",
     }  # fmt: skip
     by_kind = {finding.kind: finding for finding in report.findings}
     assert by_kind["image missing"].examples == ("1/low.jpg",)

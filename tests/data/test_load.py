@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scalevqa_eval.data import Loaded, Location, load_benchmark, read_benchmark
-from scalevqa_eval.data.load import EmbeddedImages
-from scalevqa_eval.data.parse import RowError, read_options, resolve_answer, strip_letters
+from scalevqa_eval.data.parse import embedded_directory, keep_embedded
+from scalevqa_eval.data.readers import RowError
+from scalevqa_eval.data.values import read_options, resolve_answer, strip_letters
 from scalevqa_eval.errors import DataError, UsageError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.types import LETTERS
@@ -198,9 +199,9 @@ def test_harmless_forms_of_json(tmp_path: Path, raw: bytes) -> None:
         (b'{"a": 1}', "an object with the fields a, not a list"),
         (b"{}", "an object that is empty, not a list"),
         (b'"text"', "a text, not a list"),
-        (b"null", "nothing, not a list"),
+        (b"null", "holds null, not a list"),
         (b"[]", "holds no questions"),
-        (b"\xff\xfe[\x00]\x00", "UTF-16"),
+        (b"\xff\xfe[\x00]\x00", "not UTF-8"),
         (b'["\xe9"]', "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[" + b"9" * 5000 + b"]", "no valid JSON"),
@@ -218,7 +219,6 @@ def test_json_lines(tmp_path: Path) -> None:
     for name, text in {
         "a.jsonl": "\n".join(lines),
         "b.jsonl": "\r\n".join(lines) + "\r\n\r\n",
-        "c.json": "\n".join(lines) + "\n",
     }.items():
         path = tmp_path / name
         path.write_text(text, encoding="utf-8", newline="")
@@ -280,7 +280,7 @@ def test_rows_inside_an_object(tmp_path: Path) -> None:
         ({"extra_info": {"wsi_name": "s\n1"}}, "text", "control characters"),
         ({"extra_info": {"question_type": ["type_A"]}}, "type", "dimension"),
         ({"extra_info": {"wsi_name": float("nan")}}, "type", "slide is nan"),
-        ({"extra_info": {"path_id": float("nan")}}, "type", "extra.path_id is nan"),
+        ({"extra_info": {"path_id": float("nan")}}, "type", "cannot be kept"),
         ({"rationale": {"a": 1}}, "type", "rationale"),
         ({"No": 10}, "duplicate-id", "used before, in row 1"),
     ],
@@ -303,7 +303,7 @@ def test_a_field_that_stands_twice(tmp_path: Path) -> None:
     text = json.dumps([row()]).replace('"D": "fat"', '"D": "fat", "D": "tumour"')
     (tmp_path / "q.json").write_text(text, encoding="utf-8")
     (found,) = read_benchmark(Location(tmp_path / "q.json")).defects
-    assert (found.kind, found.message) == ("options", "option D is given twice")
+    assert (found.kind, found.message) == ("type", "the field 'D' stands twice")
 
 
 def test_ids_without_a_number_are_row_numbers(tmp_path: Path) -> None:
@@ -425,10 +425,10 @@ def test_every_form_of_an_answer_names_the_option_or_is_refused(
 ) -> None:
     options = dict(zip(LETTERS, texts, strict=False))
     letter = data.draw(st.sampled_from(list(options)))
-    assert resolve_answer(letter, options) == letter
+    assert resolve_answer(letter, options, []) == letter
     for form in (letter.lower(), f"{letter})", f"({letter})", f"{letter}) {options[letter]}"):
         try:
-            found = resolve_answer(form, options)
+            found = resolve_answer(form, options, [])
         except RowError:
             continue
         # Only an option that reads exactly so may take precedence over the letter.
@@ -450,21 +450,21 @@ def test_every_form_of_an_answer_names_the_option_or_is_refused(
     ],
 )
 def test_answers(answer: str, options: dict[str, str], expected: str) -> None:
-    assert resolve_answer(answer, options) == expected
+    assert resolve_answer(answer, options, []) == expected
 
 
 def test_an_answer_that_is_two_options_is_refused() -> None:
     with pytest.raises(RowError, match="A and C"):
-        resolve_answer("same", {"A": "same", "B": "other", "C": "Same."})
+        resolve_answer("same", {"A": "same", "B": "other", "C": "Same."}, [])
 
 
 def test_positions() -> None:
     options = read_options(["x", "y", "z"])
-    assert resolve_answer(0, options, 0) == "A"
-    assert resolve_answer(3, options, 1) == "C"
+    assert resolve_answer(0, options, [], 0) == "A"
+    assert resolve_answer(3, options, [], 1) == "C"
     for wrong, start in ((3, 0), (-1, 0), (0, 1)):
         with pytest.raises(RowError, match="not the position"):
-            resolve_answer(wrong, options, start)
+            resolve_answer(wrong, options, [], start)
 
 
 # Parquet
@@ -531,16 +531,16 @@ def test_embedded_images_are_named_by_their_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALEVQA_CACHE", str(tmp_path / "cache"))
-    store = EmbeddedImages()
-    name = store.put(b"\x89PNG\r\n\x1a\n one")
-    assert store.put(b"\x89PNG\r\n\x1a\n one") == name
-    assert store.put(b"\x89PNG\r\n\x1a\n two") != name
+    root = embedded_directory()
+    name = keep_embedded(b"\x89PNG\r\n\x1a\n one")
+    assert keep_embedded(b"\x89PNG\r\n\x1a\n one") == name
+    assert keep_embedded(b"\x89PNG\r\n\x1a\n two") != name
     assert name.endswith(".png")
-    assert (store.root / name).read_bytes() == b"\x89PNG\r\n\x1a\n one"
-    assert len([path for path in store.root.rglob("*") if path.is_file()]) == 2
+    assert (root / name).read_bytes() == b"\x89PNG\r\n\x1a\n one"
+    assert len([path for path in root.rglob("*") if path.is_file()]) == 2
     with pytest.raises(RowError, match="no known image format"):
-        store.put(b"#!/bin/sh")
+        keep_embedded(b"#!/bin/sh")
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("SCALEVQA_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(DataError, match="set SCALEVQA_CACHE"):
-        EmbeddedImages().put(b"\xff\xd8\xff image")
+        keep_embedded(b"\xff\xd8\xff image")

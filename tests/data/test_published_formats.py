@@ -174,8 +174,8 @@ def test_pathreasoner_is_open_questions(tmp_path: Path) -> None:
     [
         ({"conversations": None}, "missing"),
         ({"conversations": []}, "missing"),
-        ({"conversations": ["x"]}, "type"),
-        ({"conversations": [{"from": "human", "value": 3}]}, "type"),
+        ({"conversations": ["x"]}, "missing"),
+        ({"conversations": [{"from": "human", "value": 3}]}, "missing"),
         ({"conversations": conversation()["conversations"][:1]}, "missing"),
         ({"conversations": [{"from": "human", "value": "?"},
                             {"from": "gpt", "value": "<answer>x"}]}, "answer"),
