@@ -20,32 +20,36 @@ from typing import Any
 
 import numpy as np
 
-from scalevqa_eval.data.demo.drawing import draw_view, encode
-from scalevqa_eval.data.demo.scene import FINDINGS, MAGNIFICATIONS, draw_stain, lay_out
-from scalevqa_eval.data.demo.texts import DIMENSIONS, QUESTION_TYPES, TOPICS, Topic, Wording
+from scalevqa_eval.data.demo.drawing import draw_view
+from scalevqa_eval.data.demo.scene import FINDINGS, Scene, Stain
+from scalevqa_eval.data.readers import read_yaml
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.types import LETTERS
 
-SEED = 0
-
 LEAKY_PHRASE = "as far as can be judged"
 LEAKY_RIGHT, LEAKY_WRONG = 0.85, 0.05
-
+MAGNIFICATIONS = {"low": "10x", "mid": "40x", "high": "200x"}
 # Slides a split; each has four places and asks one topic of each dimension about all four.
 SLIDES = {"train": 24, "val": 6, "test": 24}
 PLACES = 4
-# Of the Localization blocks, so many lack the high view (which they do not need).
+# Of the blocks of one dimension, so many lack the high view if they do not need it.
 WITHOUT_HIGH = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One text asked about the four places of a slide."""
+    """One text asked about the four places of a slide.
 
-    dimension: int
-    topic: Topic
-    wording: Wording
+    `options` are those for no/no, no/yes, yes/no and yes/yes of its two findings, and `order` is
+    the one in which they are shown.
+    """
+
+    dimension: str
+    findings: tuple[str, str]
+    question: str
+    options: tuple[str, ...]
+    order: tuple[int, ...]
     without_high: bool
 
 
@@ -55,96 +59,104 @@ def drawn_directory(generator: str) -> Path:
     It is built aside and renamed, so that of two processes one wins and neither sees half of it.
     Raises DataError if it cannot be written.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:10]
-    target = cache_directory() / f"{generator}-{SEED}-{version}"
+    target = cache_directory() / f"{generator}-{version}"
     if target.is_dir():
         return target
+    building = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{generator}-", dir=target.parent))
-    except OSError as error:
-        raise DataError(
-            f"cannot write the cache {target.parent} ({error.strerror}): set SCALEVQA_CACHE"
-        ) from error
-    try:
         build_demo(building, leaky=generator == "demo-leaky")
         building.chmod(0o755)
-        try:
-            building.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
+        building.rename(target)
     except OSError as error:
-        raise DataError(f"cannot draw {generator} into {target.parent}: {error}") from error
+        if not target.is_dir():  # else another process was first
+            raise DataError(
+                f"cannot draw {generator} into {target.parent} ({error.strerror}): "
+                "set SCALEVQA_CACHE"
+            ) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
     return target
 
 
-def build_demo(directory: Path, seed: int = 0, leaky: bool = False) -> Path:
-    """Writes the demo (or its leaky twin) into `directory`, which is made if need be.
+def build_demo(directory: Path, seed: int = 0, leaky: bool = False) -> None:
+    """Writes the demo (or its leaky twin) into a directory. The same seed gives the same bytes.
 
     `train.json`, `val.json` and `test.json` are in the Scale-VQA file format; the pictures, three
-    a place, lie under `images/`. The same seed gives the same bytes. Returns `directory`; raises
-    DataError if it cannot be written.
+    a place, lie under `images/`.
     """
-    directory = Path(directory)
-    try:
-        texts = {}
-        for index, split in enumerate(SLIDES):
-            items = list(_split(directory, seed, index, split, leaky))
-            for number, item in enumerate(items, start=1):
-                item["No"] = number
-            texts[split] = json.dumps(items, indent=1, ensure_ascii=False) + "\n"
-        for split, text in texts.items():
-            _write(directory / f"{split}.json", text.encode())
-    except OSError as error:
-        raise DataError(f"the demo cannot be written to {directory}: {error}") from error
-    return directory
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def _split(
-    directory: Path, seed: int, index: int, split: str, leaky: bool
-) -> Iterator[dict[str, Any]]:
-    plans = _plan(SLIDES[split], np.random.default_rng([seed, index]))
-    for number, blocks in enumerate(plans, start=1):
-        slide = f"demo-{split}-{number:02d}"
-        rng = np.random.default_rng([seed, index, number])
-        places = _findings(blocks, rng)
-        stain = draw_stain(rng)
-        chance = np.random.default_rng([seed, index, number, 1])
-        for place, findings in enumerate(places, start=1):
-            images, windows = {}, {}
-            scene = lay_out(findings, stain, rng)
-            for scale, magnification in MAGNIFICATIONS.items():
-                window = scene.windows[scale]
-                name = f"images/{slide}/place-{place}-{magnification}.jpg"
-                _write(directory / name, encode(draw_view(scene, window, rng)))
-                images[f"{scale}_mag"] = name
-                windows[scale] = [round(window.x, 1), round(window.y, 1), window.size]
-            for block in blocks:
-                yield _item(slide, place, block, findings, images, windows, chance, leaky)
+    for index, (split, slides) in enumerate(SLIDES.items()):
+        plans = _plan(slides, np.random.default_rng([seed, index]))
+        rows: list[dict[str, Any]] = []
+        for number, blocks in enumerate(plans, start=1):
+            name, key = f"demo-{split}-{number:02d}", [seed, index, number]
+            for row in _slide(directory, name, blocks, key, leaky):
+                rows.append({**row, "No": len(rows) + 1})
+        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+        (directory / f"{split}.json").write_text(text, encoding="utf-8")
 
 
 def _plan(slides: int, rng: np.random.Generator) -> list[list[_Block]]:
     """For each slide, one block a dimension; every text is asked about equally often."""
-    columns = []
-    for dimension, topics in enumerate(TOPICS):
-        texts = [(topic, wording) for topic in topics for wording in topic.wordings]
+    file = Path(__file__).parent / "texts.yaml"
+    plans: list[list[_Block]] = [[] for _ in range(slides)]
+    for dimension, topics in read_yaml(file.read_bytes(), str(file)).items():
+        texts = [(topic, wording) for topic in topics for wording in topic["wordings"]]
         order = rng.permutation(np.arange(slides) % len(texts))
         bare = set(rng.permutation(slides)[: round(slides * WITHOUT_HIGH)].tolist())
-        blocks = []
         for slide, k in enumerate(order):
             topic, wording = texts[k]
-            blocks.append(_Block(dimension, topic, wording, slide in bare and not topic.needs_high))
-        columns.append(blocks)
-    return [list(row) for row in zip(*columns, strict=True)]
+            options = wording.get("options")
+            if options is None:
+                first, second = wording["of"]
+                options = [wording["option"].format(a, b) for a in first for b in second]
+            without_high = slide in bare and not topic.get("needs_high", True)
+            block = _Block(
+                dimension, tuple(topic["findings"]), wording["question"], tuple(options),
+                tuple(wording["order"]), without_high,
+            )  # fmt: skip
+            plans[slide].append(block)
+    return plans
+
+
+def _slide(
+    directory: Path, name: str, blocks: list[_Block], key: list[int], leaky: bool
+) -> Iterator[dict[str, Any]]:
+    """The rows of a slide, place by place; its pictures are drawn and written."""
+    rng, chance = np.random.default_rng(key), np.random.default_rng([*key, 1])
+    places = _findings(blocks, rng)
+    stain = Stain.drawn(rng)
+    (directory / "images" / name).mkdir(parents=True, exist_ok=True)
+    for place, findings in enumerate(places, start=1):
+        images, windows = {}, {}
+        scene = Scene(findings, stain, rng)
+        for scale, window in scene.windows.items():
+            image = f"images/{name}/place-{place}-{MAGNIFICATIONS[scale]}.jpg"
+            draw_view(scene, window, rng).save(directory / image, quality=85, subsampling=0)
+            images[f"{scale}_mag"] = image
+            windows[scale] = [round(window.x, 1), round(window.y, 1), window.size]
+        for number, block in enumerate(blocks):
+            facts = [(finding, findings[finding]) for finding in block.findings]
+            right = 2 * facts[0][1] + facts[1][1]
+            said = [f"{fact.replace('_', ' ')}: {'yes' if yes else 'no'}" for fact, yes in facts]
+            yield {
+                "question": block.question,
+                "options": _options(block, right, chance, leaky),
+                "answer": LETTERS[block.order.index(right)],
+                "rationale": f"Drawn with {said[0]}; {said[1]}.",
+                "image_path": images | ({"high_mag": None} if block.without_high else {}),
+                "extra_info": {
+                    "wsi_name": name,
+                    "path_id": f"{name}-{place}",
+                    "question_type": f"type_{LETTERS[number]}",
+                    "block": f"{name}-{block.dimension.lower()}",
+                    "windows_um": windows,
+                },
+            }
 
 
 def _findings(blocks: list[_Block], rng: np.random.Generator) -> list[dict[str, bool]]:
@@ -155,51 +167,17 @@ def _findings(blocks: list[_Block], rng: np.random.Generator) -> list[dict[str, 
     """
     while True:
         column = dict(zip(FINDINGS, rng.integers(3, size=len(FINDINGS)).tolist(), strict=True))
-        pairs = [block.topic.findings for block in blocks]
-        if all(column[first] != column[second] for first, second in pairs):
+        if all(column[first] != column[second] for first, second in (b.findings for b in blocks)):
             break
     design = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])[rng.permutation(PLACES)]
     signs = dict(zip(FINDINGS, rng.integers(2, size=len(FINDINGS)).tolist(), strict=True))
     return [{name: bool(row[column[name]] ^ signs[name]) for name in FINDINGS} for row in design]
 
 
-def _item(
-    slide: str,
-    place: int,
-    block: _Block,
-    findings: dict[str, bool],
-    images: dict[str, str],
-    windows: dict[str, list[float]],
-    chance: np.random.Generator,
-    leaky: bool,
-) -> dict[str, Any]:
-    first, second = (findings[name] for name in block.topic.findings)
-    right = 2 * first + second
-    wording = block.wording
-    draws = chance.random(len(wording.order))
+def _options(block: _Block, right: int, chance: np.random.Generator, leaky: bool) -> dict[str, str]:
     options = {}
-    for letter, which, draw in zip(LETTERS, wording.order, draws, strict=False):
-        marked = draw < (LEAKY_RIGHT if which == right else LEAKY_WRONG)
-        end = f", {LEAKY_PHRASE}" if leaky and marked else ""
-        options[letter] = wording.options[which] + end
-    shown: dict[str, str | None] = dict(images)
-    if block.without_high:
-        shown["high_mag"] = None
-    facts = [
-        f"{name.replace('_', ' ')}: {'yes' if findings[name] else 'no'}"
-        for name in block.topic.findings
-    ]
-    return {
-        "question": wording.question,
-        "options": options,
-        "answer": LETTERS[wording.order.index(right)],
-        "rationale": f"Drawn with {facts[0]}; {facts[1]}.",
-        "image_path": shown,
-        "extra_info": {
-            "wsi_name": slide,
-            "path_id": f"{slide}-{place}",
-            "question_type": QUESTION_TYPES[block.dimension],
-            "block": f"{slide}-{DIMENSIONS[block.dimension].lower()}",
-            "windows_um": windows,
-        },
-    }
+    draws = chance.random(len(block.order))
+    for letter, which, draw in zip(LETTERS, block.order, draws, strict=False):
+        marked = leaky and draw < (LEAKY_RIGHT if which == right else LEAKY_WRONG)
+        options[letter] = block.options[which] + (f", {LEAKY_PHRASE}" if marked else "")
+    return options

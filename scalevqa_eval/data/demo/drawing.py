@@ -7,7 +7,6 @@ of the mid one. Grain comes from the random generator that is passed in.
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 
 import numpy as np
@@ -90,13 +89,6 @@ def draw_view(scene: Scene, window: Window, rng: np.random.Generator) -> Image.I
     return soft.filter(ImageFilter.GaussianBlur(0.5))
 
 
-def encode(picture: Image.Image) -> bytes:
-    """JPEG bytes; the same for the same picture and the same Pillow."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85, subsampling=0)
-    return buffer.getvalue()
-
-
 class _Pen:
     """Draws a scene's parts onto the canvas of one window."""
 
@@ -120,10 +112,10 @@ class _Pen:
 
     def draw_shapes(self) -> None:
         left, top, size = self.window.x, self.window.y, self.window.size
-        for shape in self.scene.shapes:
-            (x, y), (right, bottom) = shape.outline.min(axis=0), shape.outline.max(axis=0)
+        for kind, outline in self.scene.shapes:
+            (x, y), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
             if x <= left + size and y <= top + size and right >= left and bottom >= top:
-                self.fill(self.place(shape.outline), shape.kind)
+                self.fill(self.place(outline), kind)
 
     def draw_fibres(self) -> None:
         fill = self.colour(self.scene.stroma.replace("stroma", "fibre"))
