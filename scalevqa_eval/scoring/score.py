@@ -24,6 +24,8 @@ _NO_LETTER = {"refusal": Outcome.REFUSED, "truncated-think": Outcome.TRUNCATED}
 _SYMBOLS = re.compile(r"([<>≤≥=%±+])")
 # A hyphen is a sign at the end of a word ("ER-") or before a number; else it joins or separates.
 _NO_SIGN = re.compile(r"-{2,}|(?<!\S)-(?!\d)|(?<=\S)-(?=\S)")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_JOINT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])")  # "Ki67" is "Ki-67", "5mm" is "5 mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,12 @@ def open_answer(text: str) -> tuple[str, bool]:
 def comparable(text: str) -> str:
     """An open answer as it is compared: words and what carries meaning, in lower case.
 
-    Compatibility forms are folded (superscripts stay), punctuation, "the" and a leading "a" or
-    "an" go. Signs ("ER-", "HER2+", "-5"), comparisons, "%" and single letters ("Hepatitis A")
+    Compatibility forms are folded (superscripts stay); punctuation, thousands separators, "the"
+    and a leading "a" or "an" go; letters and digits are words of their own. Signs ("ER-", "HER2+", "-5"), comparisons, "%" and single letters ("Hepatitis A")
     stay.
     """
     folded = plain_characters(text).replace("\u2212", "-").casefold()
-    folded = folded.replace("<=", "≤").replace(">=", "≥")
+    folded = _JOINT.sub(" ", _THOUSANDS.sub("", folded.replace("<=", "≤").replace(">=", "≥")))
     kept = "".join(
         c if c.isalnum() or c in "<>≤≥=%±+-" or unicodedata.category(c) == "Mn" else " "
         for c in folded

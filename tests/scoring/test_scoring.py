@@ -106,6 +106,12 @@ def test_open_measures_are_symmetric_shares(a: str, b: str) -> None:
         ("10² cells", "102 cells", False),
         ("A benign lesion of the breast", "benign lesion of breast.", True),
         ("Gland-formation", "gland formation", True),
+        ("1,000 cells", "1000 cells", True),
+        ("1,5", "15", False),
+        ("Ki67", "Ki-67", True),
+        ("CD 20", "CD20", True),
+        ("CD20", "CD2 0", False),
+        ("~5", "5", True),
     ],
 )
 def test_what_carries_meaning_is_compared(answer: str, reference: str, same: bool) -> None:
