@@ -97,8 +97,8 @@ def comparable(text: str) -> str:
     """An open answer as it is compared: words and what carries meaning, in lower case.
 
     Compatibility forms are folded (superscripts stay); punctuation, thousands separators, "the"
-    and a leading "a" or "an" go; letters and digits are words of their own. Signs ("ER-", "HER2+", "-5"), comparisons, "%" and single letters ("Hepatitis A")
-    stay.
+    and a leading "a" or "an" go; letters and digits are words of their own. Signs ("ER-", "HER2+",
+    "-5"), comparisons, "%" and single letters ("Hepatitis A") stay.
     """
     folded = plain_characters(text).replace("\u2212", "-").casefold()
     folded = _JOINT.sub(" ", _THOUSANDS.sub("", folded.replace("<=", "≤").replace(">=", "≥")))

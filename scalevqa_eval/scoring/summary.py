@@ -2,78 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.scoring.groups import groups_of
-from scalevqa_eval.scoring.reader import READ
+from scalevqa_eval.scoring.rows import COUNTS, QuestionFacts, Row, Tokens, choices, rows_of
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
-from scalevqa_eval.types import LETTERS, Outcome, Record, Usage
+from scalevqa_eval.types import Outcome, Record, Usage
 
 FORMAT = 1
-_DIGITS = 6
-_NOTHING: Mapping[str, float] = {}
-_SCORED = tuple(outcome for outcome in Outcome if outcome.scored)
-
-
-class QuestionFacts(Protocol):
-    """What a summary needs of a question: a Question or a QuestionKey of a run."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def dimension(self) -> str: ...
-    @property
-    def slide(self) -> str | None: ...
-    @property
-    def answer(self) -> str: ...
-
-
-_Tokens = tuple[int | None, ...]
-_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What the numbers need of a record: the texts of a long run do not fit into memory.
-
-    `usage` has prompt, cached and completion tokens, `read` those of the reader (None if it did
-    not see the reply); `followed` says whether the reply has the form that the prompt asked for
-    (None: there is no text, or the form is not known).
-    """
-
-    outcome: Outcome
-    letter: str | None
-    read: _Tokens | None
-    usage: _Tokens
-    latency: float
-    cached: bool
-    followed: bool | None
-    measures: Mapping[str, float]
-
-    @property
-    def score(self) -> int:
-        return int(self.outcome is Outcome.CORRECT)
-
-    @classmethod
-    def of(cls, record: Record, question: QuestionFacts, style: str) -> _Row:
-        count = record.usage.get
-        return cls(
-            record.outcome,
-            record.letter,
-            tuple(count(f"reader_{name}") for name in _COUNTS) if record.method in READ else None,
-            tuple(map(count, _COUNTS)),
-            record.latency,
-            record.cached,
-            None if record.logprobs is not None else _followed(question, record.text, style),
-            record.measures or _NOTHING,
-        )
 
 
 def summarise(
@@ -92,39 +33,36 @@ def summarise(
     for a record of no question in the list, or two answers to one question.
     """
     manifest = manifest or {}
-    by_id = {question.id: question for question in questions}
-    model = manifest.get("model", {})
-    prompt = manifest.get("prompt", {})
-    baseline = str(model.get("name", "")).startswith("baseline/")  # they do not read the prompt
-    style = "" if baseline else str(prompt.get("style", ""))
-    scored, errors = _by_question(by_id, records, style)
+    benchmark, prompt = manifest.get("benchmark", {}), manifest.get("prompt", {})
+    model, style = str(manifest.get("model", {}).get("name", "")), str(prompt.get("style", ""))
+    # A baseline does not read the prompt.
+    scored, errors = rows_of(questions, records, "" if model.startswith("baseline/") else style)
     answered = [question for question in questions if question.id in scored]
     kept = [scored[question.id] for question in answered]
-    scores = [record.score for record in kept]
+    scores = [row.score for row in kept]
     slides = [question.slide for question in answered]
     names = [question.dimension for question in answered]
-    order = list(dict.fromkeys([*dimensions, *(question.dimension for question in questions)]))
-    is_open = bool(questions) and not any(_choices(question) for question in questions)
-    micro = counted(scores, slides)
-    macro, macro_ci = macro_average(scores, slides, names)
-    benchmark = manifest.get("benchmark", {})
+    asked = {question.dimension: None for question in questions}
+    is_open = bool(questions) and not any(map(choices, questions))
+    micro = _accuracy(scores, slides)
     by_dimension = {
-        name: counted(
-            [s for s, d in zip(scores, names, strict=True) if d == name],
-            [c for c, d in zip(slides, names, strict=True) if d == name],
+        name: _accuracy(
+            [score for score, own in zip(scores, names, strict=True) if own == name],
+            [slide for slide, own in zip(slides, names, strict=True) if own == name],
         )
-        for name in order
-        if any(question.dimension == name for question in questions)
+        for name in dict.fromkeys([*dimensions, *asked])
+        if name in asked
     }
+    macro, macro_interval = macro_average(scores, slides, names)
     summary = {
         "format": FORMAT,
         "complete": len(kept) == len(questions),
         "benchmark": benchmark.get("name", ""),
         "revision": benchmark.get("revision", ""),
         "split": benchmark.get("split", ""),
-        "model": model.get("name", ""),
+        "model": model,
         "condition": manifest.get("condition", ""),
-        "prompt": prompt.get("style", ""),
+        "prompt": style,
         "measure": "normalised exact match" if is_open else "accuracy",
         "n": len(kept),
         "questions": len(questions),
@@ -135,13 +73,12 @@ def summarise(
         "accuracy": micro["accuracy"],
         "ci": micro["ci"],
         "ci_method": micro["ci_method"],
-        "clusters": len({slide for slide in slides if slide is not None}) + slides.count(None),
+        "clusters": len(set(slides) - {None}) + slides.count(None),
         "micro": micro,
         "macro": {
-            "dimensions": sum(1 for row in by_dimension.values() if row["n"]),
-            "accuracy": _rounded(macro) if kept else None,
-            "ci": _ends(macro_ci),
-            "ci_method": macro_ci.method,
+            "dimensions": len(set(names)),
+            "accuracy": macro if kept else None,
+            **_interval(macro_interval),
         },
         "chance": _chance(answered, scores),
         "by_dimension": by_dimension,
@@ -151,194 +88,127 @@ def summarise(
             [question.slide for question in questions],
         ),
         "outcomes": {
-            outcome.value: sum(record.outcome is outcome for record in kept) for outcome in _SCORED
+            outcome.value: sum(row.outcome is outcome for row in kept)
+            for outcome in Outcome
+            if outcome.scored
         },
         "measures": _measures(kept, slides) if is_open else {},
         "position_bias": {} if is_open else _positions(answered, kept),
         "format_adherence": _adherence(kept),
         "tokens": _tokens([row.usage for row in kept]),
-        "cost": _cost(str(model.get("name", "")), [row.usage for row in kept]),
-        "cached_replies": sum(record.cached for record in kept),
+        "cost": _cost(model, [row.usage for row in kept]),
+        "cached_replies": sum(row.latency is None for row in kept),
         "latency": _latency(kept),
         "seconds": None if seconds is None else round(seconds, 3),
     }
     if "reader" in manifest:  # its letters count like all others, and are told apart
         read = [row for row in kept if row.read is not None]
         used = [row.read for row in read if row.read is not None]
-        name = str(manifest["reader"]["name"])
+        reader = str(manifest["reader"]["name"])
         summary["reader"] = {
-            "model": name,
+            "model": reader,
             "asked": len(read),
             "letters": sum(row.letter is not None for row in read),
             "correct": sum(row.score for row in read),
             "tokens": _tokens(used),
-            "cost": _cost(name, used),
+            "cost": _cost(reader, used),
         }
-    return summary
+    rounded: dict[str, Any] = _rounded(summary)
+    return rounded
 
 
-def counted(scores: Sequence[int], slides: Sequence[str | None]) -> dict[str, Any]:
-    """n, correct, accuracy (None for n = 0), ci [low, high] and ci_method of 0/1 scores."""
-    interval = cluster_interval(scores, slides)
+def _accuracy(scores: Sequence[int], slides: Sequence[str | None]) -> dict[str, Any]:
     n, correct = len(scores), sum(scores)
-    return {
-        "n": n,
-        "correct": correct,
-        "accuracy": _rounded(correct / n) if n else None,
-        "ci": _ends(interval),
-        "ci_method": interval.method,
-    }
+    interval = _interval(cluster_interval(scores, slides))
+    return {"n": n, "correct": correct, "accuracy": _share(correct, n), **interval}
 
 
-def _by_question(
-    by_id: Mapping[str, QuestionFacts], records: Iterable[Record], style: str
-) -> tuple[dict[str, _Row], int]:
-    scored: dict[str, _Row] = {}
-    failed: set[str] = set()
-    for record in records:
-        if record.question_id not in by_id:
-            raise ValueError(f"record of {record.question_id!r}, which is no question of this run")
-        if not record.outcome.scored:
-            failed.add(record.question_id)
-        elif record.question_id in scored:
-            raise ValueError(f"question {record.question_id!r} is answered twice")
-        else:
-            question = by_id[record.question_id]
-            scored[question.id] = _Row.of(record, question, style)
-    return scored, len(failed - scored.keys())
-
-
-def _choices(question: QuestionFacts) -> int:
-    """The number of options: a Question has them, a QuestionKey counts them; 0 if open."""
-    count = getattr(question, "n_options", None)
-    return int(count) if count is not None else len(getattr(question, "options", ()))
+def _measures(kept: Sequence[Row], slides: Sequence[str | None]) -> dict[str, dict[str, Any]]:
+    """Means of the open measures with intervals; token F1 is no share of questions."""
+    found = {}
+    for name in dict.fromkeys(name for row in kept for name in row.measures or ()):
+        values = [float((row.measures or {}).get(name, 0.0)) for row in kept]
+        interval = cluster_interval([min(max(value, 0.0), 1.0) for value in values], slides)
+        total = sum(values)
+        mean = {"n": len(kept), "sum": total, "mean": total / len(kept)}
+        found[name] = mean | _interval(interval)
+    return found
 
 
 def _chance(answered: Sequence[QuestionFacts], scores: Sequence[int]) -> dict[str, Any] | None:
     """Accuracy of guessing (mean of 1/K) and the accuracy corrected for it."""
-    choices = [_choices(question) for question in answered]
-    if not choices or not all(choices):
+    sizes = [choices(question) for question in answered]
+    if not sizes or not all(sizes):
         return None
-    chance = sum(1 / k for k in choices) / len(choices)
-    corrected = chance_corrected(sum(scores) / len(scores), chance)
-    return {"accuracy": _rounded(chance), "corrected": _rounded(corrected)}
-
-
-def _positions(
-    answered: Sequence[QuestionFacts], kept: Sequence[_Row]
-) -> dict[str, dict[str, Any]]:
-    """How often each letter was chosen, among the replies with a letter, and was right."""
-    chosen = Counter(record.letter for record in kept if record.letter)
-    right = Counter(question.answer for question in answered if _choices(question))
-    letters = sorted(chosen.keys() | right.keys())
-    of_chosen, of_right = chosen.total(), right.total()
+    chance = sum(1 / k for k in sizes) / len(sizes)
     return {
-        letter: {
-            "chosen": chosen[letter],
-            "of_chosen": of_chosen,
-            "chosen_share": _rounded(chosen[letter] / of_chosen) if of_chosen else None,
-            "answers": right[letter],
-            "of_answers": of_right,
-            "answers_share": _rounded(right[letter] / of_right) if of_right else None,
-        }
-        for letter in letters
+        "accuracy": chance,
+        "corrected": chance_corrected(sum(scores) / len(scores), chance),
     }
 
 
-def _followed(question: QuestionFacts, text: str, style: str) -> bool | None:
-    """Whether a reply has exactly the form that the prompt asked for.
-
-    None for a user's own prompt, whose form is not known.
-    """
-    last = text.strip().rpartition("\n")[2].strip()
-    letters = _letters(question)
-    if style.startswith("scalereasoner"):
-        return format_followed(text, letters)
-    if style.startswith("cot"):
-        return last.startswith("Answer: ") and last.removeprefix("Answer: ") in letters
-    if style.startswith("open"):
-        return text.rstrip().endswith("</answer>") and text.count("<answer>") == 1
-    return text.strip() in letters if style.startswith("direct") else None
-
-
-def format_followed(text: str, letters: Collection[str]) -> bool:
-    """Whether a reply is `<think>…</think> <answer>X</answer>` and nothing else, X an option."""
-    form = re.fullmatch(
-        r"<think>(.*?)</think>\s*<answer>\s*([A-Z])\s*</answer>", text.strip(), re.DOTALL
-    )
-    if not form or not form[1].strip() or any(tag in form[1] for tag in ("<think>", "<answer>")):
-        return False
-    return form[2] in letters
+def _positions(answered: Sequence[QuestionFacts], kept: Sequence[Row]) -> dict[str, Any]:
+    """How often each letter was chosen, among the replies with a letter, and was right."""
+    chosen = Counter(row.letter for row in kept if row.letter)
+    right = Counter(question.answer for question in answered if choices(question))
+    return {
+        letter: {
+            "chosen": chosen[letter],
+            "of_chosen": chosen.total(),
+            "chosen_share": _share(chosen[letter], chosen.total()),
+            "answers": right[letter],
+            "of_answers": right.total(),
+            "answers_share": _share(right[letter], right.total()),
+        }
+        for letter in sorted(chosen.keys() | right.keys())
+    }
 
 
-def _adherence(kept: Sequence[_Row]) -> Any:
+def _adherence(kept: Sequence[Row]) -> dict[str, Any] | None:
     """Replies in the form that the prompt asked for, of those written as text."""
     replies = [row.followed for row in kept if row.followed is not None]
-    if not replies:
-        return None
-    count = sum(replies)
-    return {"followed": count, "n": len(replies), "share": _rounded(count / len(replies))}
+    count, n = sum(replies), len(replies)
+    return {"followed": count, "n": n, "share": count / n} if n else None
 
 
-def _letters(question: QuestionFacts) -> tuple[str, ...]:
-    options = getattr(question, "options", None)
-    return tuple(options) if options is not None else tuple(LETTERS[: _choices(question)])
-
-
-def _tokens(used: Sequence[_Tokens]) -> dict[str, int | None]:
+def _tokens(used: Sequence[Tokens]) -> dict[str, int | None]:
     """Totals; None if no reply said. `replies_without` counts those that did not."""
     totals: dict[str, int | None] = {}
-    for place, name in enumerate(_COUNTS):
+    for place, name in enumerate(COUNTS):
         known = [count for counts in used if (count := counts[place]) is not None]
         totals[name] = sum(known) if known else None
     totals["replies_without"] = sum(counts[0] is None for counts in used)
     return totals
 
 
-def _cost(model: str, used: Sequence[_Tokens]) -> float | None:
+def _cost(model: str, used: Sequence[Tokens]) -> float | None:
     """US dollars of all replies, those from the cache included; None if a price is unknown."""
     priced = cache(lambda counts: cost(model, Usage(*counts)))
-    total = 0.0
-    for counts in used:
-        price = priced(counts)
-        if price is None:
-            return None
-        total += price
-    return _rounded(total)
+    prices = [priced(counts) for counts in used]
+    known = [price for price in prices if price is not None]
+    return sum(known, 0.0) if len(known) == len(prices) else None
 
 
-def _latency(kept: Sequence[_Row]) -> dict[str, float] | None:
+def _latency(kept: Sequence[Row]) -> dict[str, float] | None:
     """Seconds a reply took: median and the 95th percentile (nearest rank)."""
-    times = sorted(record.latency for record in kept if not record.cached)
+    times = sorted(row.latency for row in kept if row.latency is not None)
     if not times:
         return None
-    place = min(len(times) - 1, -(-95 * len(times) // 100) - 1)
+    place = -(-95 * len(times) // 100) - 1
     return {"median": round(median(times), 3), "p95": round(times[place], 3)}
 
 
-def _measures(kept: Sequence[_Row], slides: Sequence[str | None]) -> dict[str, dict[str, Any]]:
-    """Means of the open measures with intervals; token F1 is no share of questions."""
-    names = dict.fromkeys(name for record in kept for name in record.measures)
-    found: dict[str, dict[str, Any]] = {}
-    for name in names:
-        values = [float(record.measures.get(name, 0.0)) for record in kept]
-        interval = cluster_interval([min(max(value, 0.0), 1.0) for value in values], slides)
-        found[name] = {
-            "n": len(values),
-            "sum": _rounded(sum(values)),
-            "mean": _rounded(sum(values) / len(values)),
-            "ci": _ends(interval),
-            "ci_method": interval.method,
-        }
-    return found
+def _share(count: int, n: int) -> float | None:
+    return count / n if n else None
 
 
-def _ends(interval: Interval) -> list[float]:
-    return [_rounded(interval.low), _rounded(interval.high)]
+def _interval(interval: Interval) -> dict[str, Any]:
+    return {"ci": [interval.low, interval.high], "ci_method": interval.method}
 
 
-def _rounded(value: float) -> float:
-    return round(value, _DIGITS)
-
-
-__all__ = ["QuestionFacts", "counted", "summarise"]
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return round(value, 6) if isinstance(value, float) else value

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalevqa_eval.scoring.extract import Extraction, extract_answer
-from scalevqa_eval.scoring.summary import format_followed
+from scalevqa_eval.scoring.rows import format_followed
 from scalevqa_eval.types import LETTERS
 
 T = ("Fibrosis", "Necrosis", "Mitotic activity", "Gland formation")

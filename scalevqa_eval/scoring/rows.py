@@ -1,0 +1,112 @@
+"""What a summary needs of questions and records: the texts of a long run do not fit into memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scalevqa_eval.scoring.reader import READ
+from scalevqa_eval.types import LETTERS, Outcome, Record
+
+COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+Tokens = tuple[int | None, ...]  # of those three
+
+
+class QuestionFacts(Protocol):
+    """What a summary needs of a question: a Question or a QuestionKey of a run."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def dimension(self) -> str: ...
+    @property
+    def slide(self) -> str | None: ...
+    @property
+    def answer(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A scored record.
+
+    `usage` has prompt, cached and completion tokens, `read` those of the reader (None if it did
+    not see the reply); `followed` says whether the reply has the form that the prompt asked for
+    (None: there is no text, or the form is not known).
+    """
+
+    outcome: Outcome
+    score: int
+    letter: str | None
+    read: Tokens | None
+    usage: Tokens
+    latency: float | None  # None for a reply from the cache
+    followed: bool | None
+    measures: Mapping[str, float] | None
+
+
+def rows_of(
+    questions: Sequence[QuestionFacts], records: Iterable[Record], style: str
+) -> tuple[dict[str, Row], int]:
+    """The row of each answered question, and how many questions failed and have no answer."""
+    by_id = {question.id: question for question in questions}
+    scored: dict[str, Row] = {}
+    failed: set[str] = set()
+    for record in records:
+        if record.question_id not in by_id:
+            raise ValueError(f"record of {record.question_id!r}, which is no question of this run")
+        if not record.outcome.scored:
+            failed.add(record.question_id)
+        elif record.question_id in scored:
+            raise ValueError(f"question {record.question_id!r} is answered twice")
+        else:
+            scored[record.question_id] = _row(record, by_id[record.question_id], style)
+    return scored, len(failed - scored.keys())
+
+
+def _row(record: Record, question: QuestionFacts, style: str) -> Row:
+    count = record.usage.get
+    is_read = record.method in READ
+    return Row(
+        record.outcome,
+        record.score,
+        record.letter,
+        tuple(count(f"reader_{name}") for name in COUNTS) if is_read else None,
+        tuple(map(count, COUNTS)),
+        None if record.cached else record.latency,
+        None if record.logprobs is not None else _followed(question, record.text, style),
+        record.measures or None,
+    )
+
+
+def _followed(question: QuestionFacts, text: str, style: str) -> bool | None:
+    """Whether a reply has exactly the form that the prompt asked for.
+
+    None for a user's own prompt, whose form is not known.
+    """
+    last = text.strip().rpartition("\n")[2].strip()
+    letters = tuple(getattr(question, "options", LETTERS[: choices(question)]))
+    if style.startswith("scalereasoner"):
+        return format_followed(text, letters)
+    if style.startswith("cot"):
+        return last.startswith("Answer: ") and last.removeprefix("Answer: ") in letters
+    if style.startswith("open"):
+        return text.rstrip().endswith("</answer>") and text.count("<answer>") == 1
+    return text.strip() in letters if style.startswith("direct") else None
+
+
+def choices(question: QuestionFacts) -> int:
+    """The number of options: a Question has them, a QuestionKey counts them; 0 if open."""
+    count = getattr(question, "n_options", None)
+    return int(count) if count is not None else len(getattr(question, "options", ()))
+
+
+def format_followed(text: str, letters: Collection[str]) -> bool:
+    """Whether a reply is `<think>…</think> <answer>X</answer>` and nothing else, X an option."""
+    form = re.fullmatch(
+        r"<think>(.*?)</think>\s*<answer>\s*([A-Z])\s*</answer>", text.strip(), re.DOTALL
+    )
+    if not form or not form[1].strip() or any(tag in form[1] for tag in ("<think>", "<answer>")):
+        return False
+    return form[2] in letters
