@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from scalevqa_eval.images.reading import Header, ImageError, opened
 from scalevqa_eval.types import Capabilities
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
 GREY = 128
 _QUALITIES = (95, 90, 85, 75)
 _SHRINK = 0.8
 _SMALLEST = 16
-_STRIP = 512  # rows that are computed with at once
 
 
 class Encoded(NamedTuple):
@@ -30,28 +29,24 @@ class Encoded(NamedTuple):
     change: str = ""
 
 
-def needed_edits(header: Header, size: int, limits: Capabilities | None) -> bool:
+def needs_edits(header: Header, size: int, limits: Capabilities) -> bool:
     """Whether a file of `size` bytes must be changed before it is sent."""
-    if not header.plain:
-        return True
-    if limits is None:
-        return header.media_type not in Capabilities().media_types
     side, most = limits.max_image_side, limits.max_image_bytes
     return (
-        header.media_type not in limits.media_types
+        not header.plain
+        or header.media_type not in limits.media_types
         or (side is not None and max(header.width, header.height) > side)
         or (most is not None and size > most)
     )
 
 
-def edit(data: bytes, header: Header, limits: Capabilities | None) -> Encoded:
+def edit(data: bytes, header: Header, limits: Capabilities) -> Encoded:
     """The image as it will be sent.
 
     Photographs (JPEG) stay JPEG at quality 95 without chroma subsampling, others become PNG,
     unless the limits in bytes or the media types need otherwise. Raises ImageError if the data
     cannot be decoded or made small enough.
     """
-    limits = limits or Capabilities()
     side, most = limits.max_image_side, limits.max_image_bytes
     image, done = _decoded(data, header, side)
     lossy = header.format == "JPEG" and "image/jpeg" in limits.media_types
@@ -96,53 +91,30 @@ def _decoded(data: bytes, header: Header, side: int | None) -> tuple[Image, list
 
 
 def _eight_bit(image: Image, header: Header) -> tuple[Image, str]:
-    mode = image.mode
-    if header.bits == 16 and mode in ("RGB", "RGBA"):
-        note = "16 to 8 bits a channel"  # Pillow keeps the upper byte while decoding
-        return (_on_white(image), f"{note}, on white") if mode == "RGBA" else (image, note)
-    if mode in ("RGB", "L") and "transparency" not in image.info:
-        return image, ""
-    if mode.startswith("I") or mode == "F":
-        return _scaled(image, header)
-    if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _on_white(image), f"{header.colours} to RGB, on white"
-    if mode == "1":
-        return image.convert("L"), "1 to 8 bits"
-    return image.convert("RGB"), f"{header.colours} to RGB"
-
-
-def _scaled(image: Image, header: Header) -> tuple[Image, str]:
-    """Grey of 16 or 32 bits, as 8 bits; strip by strip, so that it takes no more memory."""
-    import numpy as np
+    """RGB or grey of 8 bits, without transparency; and what that took."""
     from PIL import Image as module
 
-    width, height = image.size
-    tops = range(0, height, _STRIP)
-
-    def strip(top: int) -> NDArray[np.float64]:
-        box = (0, top, width, min(top + _STRIP, height))
-        return np.asarray(image.crop(box)).astype(np.float64)
-
-    found = np.empty((height, width), np.uint8)
-    if sixteen := image.mode.startswith("I;16") or header.bits == 16:
-        low, spread = 0.0, 65535.0
-    else:
-        low = float(min(np.nanmin(strip(top)) for top in tops))
-        spread = float(max(np.nanmax(strip(top)) for top in tops)) - low or 1.0
-    for top in tops:
-        found[top : top + _STRIP] = np.nan_to_num((strip(top) - low) / spread * 255).round()
-    return module.fromarray(found), "16 to 8 bits" if sixteen else "32 to 8 bits, from its range"
-
-
-def _on_white(image: Image) -> Image:
-    from PIL import Image as module
-
-    white = module.new("RGB", image.size, (255, 255, 255))
-    for top in range(0, image.height, _STRIP):
-        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height))).convert("RGBA")
-        back = module.new("RGBA", strip.size, (255, 255, 255, 255))
-        white.paste(module.alpha_composite(back, strip).convert("RGB"), (0, top))
-    return white
+    note = f"{header.bits} to 8 bits" if header.bits != 8 else f"{header.mode} to RGB"
+    if header.transparent:
+        layer = image.convert("RGBA")
+        white = module.new("RGB", image.size, "white")
+        white.paste(layer, mask=layer.getchannel("A"))
+        return white, f"{note}, on white"
+    if image.mode in ("RGB", "L"):  # Pillow keeps the upper byte of 16 bits while decoding
+        return image, note if header.bits != 8 else ""
+    if image.mode == "1":
+        return image.convert("L"), note
+    if header.bits == 16:
+        table = [round(value / 257) for value in range(2**16)]
+        return image.convert("I").point(table, "L"), note
+    if header.bits == 32:
+        low, high = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
+        factor = 255 / ((high - low) or 1)
+        if not math.isfinite(factor):
+            raise ImageError("not-image", "the image has pixels that are no numbers")
+        scaled = image.convert("F").point(lambda value: (value - low) * factor + 0.5)
+        return scaled.convert("L"), f"{note}, from its range"
+    return image.convert("RGB"), note
 
 
 def _resized(image: Image, factor: float) -> Image:
@@ -183,8 +155,10 @@ def _squeezed(image: Image, most: int, limits: Capabilities) -> tuple[bytes, Ima
         image = _resized(image, _SHRINK)
 
 
-def grey_png(width: int, height: int) -> bytes:
+@lru_cache(maxsize=16)
+def grey(width: int, height: int) -> Encoded:
     """A uniform mid-grey picture of the given size, as PNG."""
     from PIL import Image as module
 
-    return _encoded(module.new("RGB", (width, height), (GREY, GREY, GREY)), lossy=False)
+    data = _encoded(module.new("RGB", (width, height), (GREY, GREY, GREY)), lossy=False)
+    return Encoded(data, "image/png", width, height, "replaced by uniform grey")

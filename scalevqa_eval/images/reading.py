@@ -34,18 +34,6 @@ SUFFIXES = {
     ".bmp": "BMP",
     ".jp2": "JPEG2000",
 }
-_COLOURS = {
-    "L": "grey",
-    "1": "grey",
-    "I": "grey",
-    "F": "grey",
-    "P": "palette",
-    "PA": "palette with alpha",
-    "LA": "grey with alpha",
-    "RGBA": "RGB with alpha",
-    "RGBa": "RGB with alpha",
-}
-_BITS = {"1": 1, "I": 32, "F": 32}
 # What files begin with → the suffix that tells.
 STARTS = {
     b"\xff\xd8\xff": ".jpg",
@@ -74,7 +62,7 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`colours` names what the pixels are; `orientation` is EXIF's, 1 for upright.
+    """`mode` is Pillow's (RGB, L, P, …); `orientation` is EXIF's, 1 for upright.
 
     `plain` says that the file is an upright, single, 8-bit RGB or grey picture without
     transparency, so that it means the same to every reader.
@@ -83,10 +71,11 @@ class Header:
     format: str
     width: int
     height: int
-    colours: str
-    bits: int = 8
-    orientation: int = 1
-    animated: bool = False
+    mode: str
+    bits: int
+    transparent: bool
+    orientation: int
+    animated: bool
 
     @property
     def media_type(self) -> str:
@@ -94,8 +83,8 @@ class Header:
 
     @property
     def plain(self) -> bool:
-        upright = self.orientation == 1 and not self.animated
-        return upright and self.bits == 8 and self.colours in ("RGB", "grey")
+        odd = self.transparent or self.animated or self.orientation != 1
+        return not odd and self.bits == 8 and self.mode in ("RGB", "L")
 
 
 @contextmanager
@@ -146,17 +135,19 @@ def read_header(file: BinaryIO, size: int) -> Header:
     with opened(file) as image:
         # A JPEG with more pictures behind it is read by everyone as the first.
         name = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
-        mode = image.mode
+        # How many bits a channel had is told by the decoder's own mode, such as RGB;16B.
         tiles = getattr(image, "tile", ())
-        raw = str(tiles[0][3]) if tiles else ""
-        depth = re.search(r";(\d+)", raw if name != "BMP" else "") or re.search(r";(\d+)", mode)
-        colours = _COLOURS.get(mode.partition(";")[0], mode)
-        if mode in ("RGB", "L") and "transparency" in image.info:
-            colours += " with alpha"
+        stored = str(tiles[0][3]) if tiles and name != "BMP" else ""
+        depth = re.search(r";(\d+)", f"{stored} {image.mode}")
         header = Header(
-            name, *image.size, colours, int(depth[1]) if depth else _BITS.get(mode, 8),
-            _orientation(image), name != "JPEG" and getattr(image, "is_animated", False),
-        )  # fmt: skip
+            name,
+            *image.size,
+            image.mode,
+            int(depth[1]) if depth else {"1": 1, "I": 32, "F": 32}.get(image.mode, 8),
+            image.has_transparency_data,
+            _orientation(image),
+            name != "JPEG" and getattr(image, "is_animated", False),
+        )
         if name not in _ENDS:
             image.load()  # these formats have no end to look for
     if name in _ENDS:

@@ -1,7 +1,7 @@
 """A benchmark's images, each file opened, checked and encoded once, in bounded memory.
 
 A file is sent byte for byte unless it is no plain 8-bit picture or the model's limits need less;
-then `changes` says what was done.
+then `ImagePart.change` says what was done.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ import re
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.images.convert import Encoded, edit, grey_png, needed_edits
+from scalevqa_eval.images.convert import Encoded, edit, grey, needs_edits
 from scalevqa_eval.images.reading import SUFFIXES, Header, ImageError, check_decodes, read_header
 from scalevqa_eval.types import Capabilities, ImagePart, Question, View
 
 MEMORY_LIMIT = 32 * 2**20
 MAX_FILE_BYTES = 500_000_000
-_BLANK_NOTE = "replaced by uniform grey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,13 @@ class ImageStore:
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         self.root = None if root is None else Path(root)
-        self.changes: dict[str, str] = {}
-        self._capabilities = capabilities
+        self._limits = capabilities or Capabilities()
         self._memory_limit = memory_limit
         # Absolute, so that a change of the working directory changes nothing.
         self._base = None if root is None else Path(root).absolute()
         self._roots = () if self._base is None else _allowed_roots(self._base)
         self._seen: dict[str, _Seen] = {}
-        self._parts: dict[str, tuple[_Seen, ImagePart]] = {}
-        self._grey: dict[tuple[int, int], str] = {}
+        self._parts: dict[tuple[str, bool], tuple[_Seen, ImagePart]] = {}
         self._bytes: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0
         self._lock = threading.RLock()
@@ -103,13 +100,11 @@ class ImageStore:
         """What is sent of a view. Raises DataError if its image cannot be used."""
         with self._lock, _naming(view.image):
             seen = self._look(view.image)
-            part = self._blank(view, seen) if view.blank else self._plain(view, seen)
+            known, part = self._parts.get((view.image, view.blank), (None, None))
+            if part is None or known is not seen:
+                part = self._made(view, seen)
+                self._parts[view.image, view.blank] = seen, part
             return part if part.scale == view.scale else replace(part, scale=view.scale)
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of encoded images in memory now."""
-        return self._held
 
     def file(self, path: str) -> Path:
         """The file that an image path names. Raises DataError if it leads out of the root."""
@@ -121,55 +116,40 @@ class ImageStore:
         with _naming(path):
             return self._look(path).header
 
-    def _plain(self, view: View, seen: _Seen) -> ImagePart:
-        known = self._parts.get(view.image)
-        if known is not None and known[0].signature == seen.signature:
-            return known[1]
-        sent = self._encode(seen)
-        suffix, change = PurePosixPath(view.image).suffix, sent.change
-        if not change and SUFFIXES.get(suffix.lower(), seen.header.format) != seen.header.format:
+    def _made(self, view: View, seen: _Seen) -> ImagePart:
+        sent = self._encode(seen, view.blank)
+        change, kind = sent.change, seen.header.format
+        suffix = PurePosixPath(view.image).suffix
+        if not change and SUFFIXES.get(suffix.lower(), kind) != kind:
             change = (
                 f"sent as it is, as {sent.media_type}, which it is in spite of its name ({suffix})"
             )
         digest = hashlib.sha256(sent.data).hexdigest()
-        load = partial(self._load, digest, view.image, lambda: self._encode(seen).data)
-        part = ImagePart(
-            view.image, view.scale, sent.media_type, sent.width, sent.height, digest, change, load
-        )
-        if change:
-            self.changes[view.image] = change
-        self._parts[view.image] = (seen, part)
         self._keep(digest, sent.data)
-        return part
+        return ImagePart(
+            view.image, view.scale, sent.media_type, sent.width, sent.height, digest, change,
+            partial(self._load, digest, seen, view),
+        )  # fmt: skip
 
-    def _blank(self, view: View, seen: _Seen) -> ImagePart:
-        """A grey picture of the size in which the image itself would be sent."""
-        size = seen.header.width, seen.header.height
-        if needed_edits(seen.header, seen.size, self._capabilities):
-            part = self._plain(view, seen)
-            size = part.width, part.height
-        if size not in self._grey:
-            data = grey_png(*size)
-            self._grey[size] = hashlib.sha256(data).hexdigest()
-            self._keep(self._grey[size], data)
-        digest = self._grey[size]
-        load = partial(self._load, digest, view.image, partial(grey_png, *size))
-        return ImagePart(view.image, view.scale, "image/png", *size, digest, _BLANK_NOTE, load)
-
-    def _encode(self, seen: _Seen) -> Encoded:
-        data = Path(seen.real).read_bytes()
+    def _encode(self, seen: _Seen, blank: bool) -> Encoded:
         header = seen.header
-        if needed_edits(header, len(data), self._capabilities):
-            return edit(data, header, self._capabilities)
-        return Encoded(data, header.media_type, header.width, header.height)
+        edited = needs_edits(header, seen.size, self._limits)
+        if blank and not edited:
+            return grey(header.width, header.height)
+        data = Path(seen.real).read_bytes()
+        sent = Encoded(data, header.media_type, header.width, header.height)
+        if edited:
+            sent = edit(data, header, self._limits)
+        # Grey pictures have the size in which the image itself would be sent.
+        return grey(sent.width, sent.height) if blank else sent
 
-    def _load(self, digest: str, path: str, encode: Callable[[], bytes]) -> bytes:
-        with self._lock, _naming(path):
+    def _load(self, digest: str, seen: _Seen, view: View) -> bytes:
+        with self._lock, _naming(view.image):
             data = self._bytes.get(digest)
             if data is not None:
                 self._bytes.move_to_end(digest)
                 return data
-            data = encode()
+            data = self._encode(seen, view.blank).data
             if hashlib.sha256(data).hexdigest() != digest:
                 raise ImageError(
                     "changed", "the file changed while it was in use: start the command again"
@@ -255,9 +235,6 @@ def _allowed_roots(root: Path) -> tuple[str, ...]:
     A hub snapshot (…/snapshots/<commit>/…) consists of links into the `blobs` beside it.
     """
     real = Path(os.path.realpath(root))
-    allowed = [real]
-    for parent in (real, *real.parents):
-        if parent.parent.name == "snapshots" and (parent.parent.parent / "blobs").is_dir():
-            allowed.append(parent.parent.parent / "blobs")
-            break
-    return tuple(os.path.join(directory, "") for directory in allowed)  # noqa: PTH118
+    snapshots = [path for path in real.parents if path.name == "snapshots"]
+    blobs = [path.with_name("blobs") for path in snapshots[:1]]
+    return tuple(os.path.join(directory, "") for directory in (real, *blobs))  # noqa: PTH118
