@@ -83,8 +83,10 @@ def make_table(questions: Sequence[Question]) -> Table:
         texts += [text for _, text in shown]
     words = tuple(tokens(text) for text in texts)
     question_words = tuple(tokens(questions[i].text) for i in order)
-    ends = np.cumsum([len(questions[i].options) for i in order])
-    sets = [tuple(map(normalise, part)) for part in _parts(texts, ends)]
+    sizes = np.array([len(questions[i].options) for i in order], dtype=np.intp)
+    compared = [normalise(text) for text in texts]
+    ends = np.cumsum(sizes)
+    sets = [tuple(compared[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
     asked = [" ".join(normalise(questions[i].text).split()) for i in order]
     dimensions = tuple(sorted({question.dimension for question in questions}))
     number = {name: k for k, name in enumerate(dimensions)}
@@ -96,7 +98,7 @@ def make_table(questions: Sequence[Question]) -> Table:
         hashes=tuple(hasher(w) for w in words),
         question_words=question_words,
         question_hashes=tuple(hasher(w) for w in question_words),
-        sizes=np.array([len(questions[i].options) for i in order], dtype=np.intp),
+        sizes=sizes,
         dimension=np.array([number[questions[i].dimension] for i in order], dtype=np.intp),
         dimensions=dimensions,
         image_set=_image_sets([questions[i] for i in order]),
@@ -111,22 +113,16 @@ def numbered(keys: Sequence[Hashable]) -> Ints:
     return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.intp)
 
 
-def _parts(texts: Sequence[str], ends: npt.NDArray[np.int_]) -> list[Sequence[str]]:
-    return [texts[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
-
-
 def gold_offsets(table: Table, questions: Sequence[Question]) -> Ints:
     """Which of its rows is the right one, per question of the table (0 for the first).
 
     Of options with the same text, the first stands for all.
     """
-    gold = np.empty(table.n, dtype=np.intp)
-    for i, place in enumerate(table.order):
-        first = int(table.start[i])
-        rows = range(first, first + int(table.sizes[i]))
+    gold = []
+    for place, first, size in zip(table.order, table.start, table.sizes, strict=True):
         answer = questions[place].options[questions[place].answer]
-        gold[i] = next(k for k, row in enumerate(rows) if table.texts[row] == answer)
-    return gold
+        gold.append(table.texts[first : first + size].index(answer))
+    return np.array(gold, dtype=np.intp)
 
 
 def content_key(question: Question) -> bytes:

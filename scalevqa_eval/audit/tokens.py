@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,15 @@ def hashed_ngrams(hashes: Hashes, n: int) -> Hashes:
     return total + np.uint64(n)
 
 
-def character_grams(text: str, n: int = 4, limit: int = 2_000) -> Hashes:
-    """Numbers of the distinct runs of `n` characters in the first `limit` characters."""
+def runs(texts: Sequence[Hashes], n: int) -> tuple[npt.NDArray[np.intp], Hashes]:
+    """All runs of `n` tokens of many texts, in their order: the text's place, the run's number."""
+    text = np.repeat(np.arange(len(texts)), [len(part) for part in texts])
+    numbers = hashed_ngrams(np.concatenate(texts), n)
+    text, last = text[: len(numbers)], text[n - 1 :]
+    return text[text == last], numbers[text == last]
+
+
+def characters(text: str, limit: int = 2_000) -> Hashes:
+    """The first characters of a text as tokens."""
     codes = np.frombuffer(text[:limit].encode("utf-32-le", "replace"), dtype=np.uint32)
-    return np.unique(hashed_ngrams(codes.astype(np.uint64), n))
+    return codes.astype(np.uint64)

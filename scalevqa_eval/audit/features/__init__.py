@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from scalevqa_eval.audit.features import file, words
-from scalevqa_eval.audit.features.structure import Floats, Structure, structure
+from scalevqa_eval.audit.features.grams import Floats
+from scalevqa_eval.audit.features.structure import Structure, structure
 from scalevqa_eval.audit.table import Ints, Table, numbered
 from scalevqa_eval.audit.tokens import normalise
 
@@ -69,15 +70,16 @@ class Features:
 
     @property
     def has_siblings(self) -> bool:
-        return file.has_siblings(self.table)
+        """Whether any two questions share their images."""
+        return bool((self.table.image_set >= 0).any())
 
     @cached_property
     def siblings(self) -> Floats:
         return file.siblings(self.table)
 
-    @cached_property
+    @property
     def support(self) -> Floats:
-        return file.support(self.table)
+        return self.siblings[:, file.SUPPORT]
 
     @cached_property
     def frequency(self) -> dict[str, Floats]:

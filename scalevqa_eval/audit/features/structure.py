@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from scipy import sparse
 
-from scalevqa_eval.audit.table import Table
-from scalevqa_eval.audit.tokens import Hashes, character_grams, hashed_ngrams, normalise
+from scalevqa_eval.audit.features.grams import Bools, Floats, Grams
+from scalevqa_eval.audit.table import Ints, Table
+from scalevqa_eval.audit.tokens import Hashes, characters, normalise
 
-Floats = npt.NDArray[np.float64]
-
+_BLOCK = 2_000_000  # characters and pairs of options to compare at once
 _PUNCTUATION = ",;:()-/%"
 
 
@@ -70,173 +71,181 @@ class Structure:
 
 def structure(table: Table) -> Structure:
     """Describe every option by its relation to the other options of its question."""
-    counts = _cue_counts(table)
-    lines: list[Floats] = []
-    names: list[str] = []
-    for i in range(table.n):
-        first = int(table.start[i])
-        rows = range(first, first + int(table.sizes[i]))
-        block: dict[str, Floats] = {}
-        grams = [[hashed_ngrams(table.hashes[r], n) for r in rows] for n in (1, 2, 3)]
-        letters = [character_grams(normalise(table.texts[r])) for r in rows]
-        lengths = np.array([len(table.words[r]) for r in rows], dtype=np.float64)
-        prefix, suffix = _common_ends([table.hashes[r] for r in rows])
-        families = [_incidence(gram)[0] for gram in [*grams, letters]]
-        for name, family in zip(("word", "pair", "triple", "letter"), families, strict=True):
-            block |= _similarities(name, _jaccard(family))
-        longest = np.maximum(1.0, np.maximum(lengths[:, None], lengths[None, :]))
-        block |= _similarities("ends", np.minimum(1.0, (prefix + suffix) / longest))
-        block |= _lengths(lengths, [table.texts[r] for r in rows])
-        block |= _cues(counts[first : first + len(rows)])
-        for name, family in zip(("word", "pair"), families[:2], strict=True):
-            block |= _sharing(name, family)
-        block |= _ends(prefix, suffix, lengths)
-        block |= _question_overlap(grams[0], grams[1], table.question_hashes[i])
-        block |= {f"mark {m}": _marks([table.texts[r] for r in rows], m) for m in _PUNCTUATION}
-        names = names or list(block)
-        lines.append(np.column_stack(list(block.values())))
-    return Structure(np.concatenate(lines), tuple(names))
+    columns: dict[str, Floats] = {}
+    for rows in blocks(table):
+        for name, values in _described(table, rows).items():
+            columns.setdefault(name, np.zeros(table.rows))[rows.ravel()] = values.ravel()
+    return Structure(np.column_stack(list(columns.values())), tuple(columns))
 
 
-def _incidence(grams: list[Hashes]) -> tuple[Floats, Hashes]:
-    """A (K, distinct) matrix of which option has which gram, and the grams."""
-    known = np.unique(np.concatenate(grams)) if grams else np.empty(0, dtype=np.uint64)
-    found = np.zeros((len(grams), len(known)))
-    for k, gram in enumerate(grams):
-        found[k, np.searchsorted(known, gram)] = 1.0
-    return found, known
+def blocks(table: Table) -> Iterator[Ints]:
+    """Rows of questions with equally many options, (questions, options); not too much at once."""
+    cost = np.add.reduceat([len(text) for text in table.texts], table.start) + table.sizes**2
+    for size in np.unique(table.sizes):
+        chosen = np.flatnonzero(table.sizes == size)
+        number = np.cumsum(cost[chosen]) // _BLOCK
+        for part in np.split(chosen, np.flatnonzero(np.diff(number)) + 1):
+            yield table.start[part, None] + np.arange(size)
 
 
-def _jaccard(found: Floats) -> Floats:
-    both = found @ found.T
-    size = np.diag(both)
-    either = size[:, None] + size[None, :] - both
-    return np.asarray(both / np.maximum(1.0, either))
+def _described(table: Table, rows: Ints) -> dict[str, Floats]:
+    """Columns of a block, each with one number a row."""
+    flat, sizes = rows.ravel(), np.full(len(rows), rows.shape[1])
+    texts, hashes = [table.texts[row] for row in flat], [table.hashes[row] for row in flat]
+    asked = [table.question_hashes[i] for i in table.owner[rows[:, 0]]]
+    by_word, by_pair, by_triple = (Grams.of_texts(hashes, sizes, n, asked) for n in (1, 2, 3))
+    by_letter = Grams.of_texts([characters(normalise(text)) for text in texts], sizes, 4)
+    lengths = np.array([len(tokens) for tokens in hashes], dtype=np.float64).reshape(rows.shape)
+    longest = np.maximum(1.0, np.maximum(lengths[:, :, None], lengths[:, None, :]))
+    prefix, suffix = _common_ends(hashes, rows.shape)
+    block = _similarities("word", _jaccard(by_word)) | _similarities("pair", _jaccard(by_pair))
+    block |= _similarities("triple", _jaccard(by_triple))
+    block |= _similarities("letter", _jaccard(by_letter))
+    block |= _similarities("ends", np.minimum(1.0, (prefix + suffix) / longest))
+    block |= _lengths(lengths, np.array([len(text) for text in texts], dtype=np.float64))
+    for name, counts in _cue_counts([table.words[row] for row in flat]).items():
+        block |= _cue(name, counts.reshape(rows.shape))
+    block |= _sharing("word", by_word) | _sharing("pair", by_pair)
+    block |= _ends(prefix, suffix, lengths) | _question_overlap(by_word, by_pair)
+    for mark in _PUNCTUATION:
+        block[f"mark {mark}"] = np.array([min(text.count(mark), 4) for text in texts], np.float64)
+    return block
 
 
-def _rank(values: Floats) -> Floats:
-    """0 for the largest, 1 for the smallest, ties in the middle."""
-    more = (values[None, :] > values[:, None]).sum(1)
-    same = (values[None, :] == values[:, None]).sum(1) - 1
-    return np.asarray((more + same / 2) / (len(values) - 1))
+def _jaccard(by: Grams) -> Floats:
+    """Likeness of each two options of a question, (questions, options, options)."""
+    size = int(by.sizes[0])
+    shared = (by.matrix @ by.matrix.T).tocoo()  # of options of one question: columns are its own
+    both = np.zeros((len(by.sizes) * size, size))
+    both[shared.row, shared.col % size] = shared.data
+    square = both.reshape(-1, size, size)
+    own = square[:, np.arange(size), np.arange(size)]
+    return np.asarray(square / np.maximum(1.0, own[:, :, None] + own[:, None, :] - square))
 
 
-def _share(chosen: npt.NDArray[np.bool_]) -> Floats:
-    """1 for the only one chosen, 1/m for m chosen ones."""
-    return np.asarray(chosen / max(1, int(chosen.sum())), dtype=np.float64)
+def rank(values: Floats) -> Floats:
+    """Within a line: 0 for the largest, 1 for the smallest, ties in the middle."""
+    own, others = values[:, :, None], values[:, None, :]
+    more, same = (others > own).sum(2), (others == own).sum(2) - 1
+    return np.asarray((more + same / 2) / (values.shape[1] - 1))
+
+
+def _share(chosen: Bools) -> Floats:
+    """Within a line: 1 for the only one chosen, 1/m for m chosen ones."""
+    return np.asarray(chosen / np.maximum(1, chosen.sum(1, keepdims=True)), dtype=np.float64)
 
 
 def _similarities(name: str, similarity: Floats) -> dict[str, Floats]:
-    similarity = np.round(similarity, 9)
-    count = len(similarity)
-    others = similarity[~np.eye(count, dtype=bool)].reshape(count, count - 1)
-    others = np.sort(others, axis=1)
-    mean, least, most = others.mean(1), others[:, 0], others[:, -1]
-    mean = np.round(mean, 9)
+    count = similarity.shape[1]
+    itself = np.eye(count, dtype=bool)
+    others = np.sort(np.where(itself, -1, np.round(similarity, 9)), axis=2)[:, :, 1:]
+    mean, least, most = np.round(others.mean(2), 9), others[:, :, 0], others[:, :, -1]
     return {
         f"{name} mean": mean,
         f"{name} max": most,
         f"{name} min": least,
-        f"{name} second": others[:, max(0, count - 3)],
-        f"{name} rank": _rank(mean),
-        f"{name} medoid": _share(mean >= mean.max()),
-        f"{name} outlier": _share(mean <= mean.min()),
-        f"{name} hub": (least >= least.max()).astype(np.float64),
-        f"{name} closest pair": (most >= most.max()).astype(np.float64),
+        f"{name} second": others[:, :, max(0, count - 3)],
+        f"{name} rank": rank(mean),
+        f"{name} medoid": _share(mean >= mean.max(1, keepdims=True)),
+        f"{name} outlier": _share(mean <= mean.min(1, keepdims=True)),
+        f"{name} hub": (least >= least.max(1, keepdims=True)).astype(np.float64),
+        f"{name} closest pair": (most >= most.max(1, keepdims=True)).astype(np.float64),
     }
 
 
-def _lengths(lengths: Floats, texts: list[str]) -> dict[str, Floats]:
+def _lengths(lengths: Floats, letters: Floats) -> dict[str, Floats]:
     return {
         "length": np.log1p(lengths),
-        "characters": np.log1p(np.array([len(text) for text in texts], dtype=np.float64)),
-        "length ratio": lengths / max(1.0, float(lengths.mean())) - 1,
-        "length rank": _rank(lengths),
-        "longest": _share(lengths >= lengths.max()),
-        "shortest": _share(lengths <= lengths.min()),
+        "characters": np.log1p(letters),
+        "length ratio": lengths / np.maximum(1.0, lengths.mean(1, keepdims=True)) - 1,
+        "length rank": rank(lengths),
+        "longest": _share(lengths >= lengths.max(1, keepdims=True)),
+        "shortest": _share(lengths <= lengths.min(1, keepdims=True)),
     }
 
 
-def _cues(counts: Floats) -> dict[str, Floats]:
-    found: dict[str, Floats] = {}
-    for k, name in enumerate([*CUES, "number"]):
-        value = counts[:, k]
-        has = value > 0
-        found[f"{name} count"] = np.minimum(value, 3)
-        found[f"{name}"] = has.astype(np.float64)
-        found[f"{name} alone"] = (has & (has.sum() == 1)).astype(np.float64)
-        found[f"{name} missing"] = (~has & (has.sum() == len(has) - 1)).astype(np.float64)
-        found[f"{name} rank"] = _rank(value)
-    return found
+def _cue_counts(texts: Sequence[tuple[str, ...]]) -> dict[str, Floats]:
+    """How many words of each kind each text has; numbers are the last kind."""
+    known: dict[str, int] = {}
+    codes = [known.setdefault(word, len(known)) for words in texts for word in words]
+    ends = np.cumsum([0, *(len(words) for words in texts)])
+    said = sparse.csr_matrix((np.ones(len(codes)), codes, ends), shape=(len(texts), len(known)))
+    kinds: dict[str, Callable[[str], bool]] = {name: CUES[name].__contains__ for name in CUES}
+    kinds["number"] = str.isdigit
+    return {
+        name: said @ np.array([is_one(word) for word in known], dtype=np.float64)
+        for name, is_one in kinds.items()
+    }
 
 
-def _sharing(name: str, found: Floats) -> dict[str, Floats]:
+def _cue(name: str, counts: Floats) -> dict[str, Floats]:
+    has = counts > 0
+    number = has.sum(1, keepdims=True)
+    return {
+        f"{name} count": np.minimum(counts, 3),
+        name: has.astype(np.float64),
+        f"{name} alone": (has & (number == 1)).astype(np.float64),
+        f"{name} missing": (~has & (number == counts.shape[1] - 1)).astype(np.float64),
+        f"{name} rank": rank(counts),
+    }
+
+
+def _sharing(name: str, by: Grams) -> dict[str, Floats]:
     """How many options share each of an option's grams, and which common ones it lacks."""
-    count = len(found)
-    holders = found.sum(0)
-    own = np.maximum(1.0, found.sum(1))
-    result = {f"{name} shared": (found @ holders) / own / count}
-    for m in range(1, min(count, 4) + 1):
-        with_m = found @ (holders == m)
-        result[f"{name} in {m}"] = np.log1p(with_m)
-        result[f"{name} part in {m}"] = with_m / own
-    for m in range(min(count, 4) + 1, 5):  # the same columns for questions of fewer options
-        result[f"{name} in {m}"] = result[f"{name} part in {m}"] = np.zeros(count)
-    missing = 1.0 - found
+    matrix, holders = by.matrix, by.holders
+    own = np.maximum(1.0, matrix @ np.ones(len(holders)))
+    with_m = {m: matrix @ (holders == m) for m in range(1, 5)}
+    result = {f"{name} in {m}": np.log1p(count) for m, count in with_m.items()}
     for lag in (1, 2):
-        common = (holders == count - lag) & (holders > 1)
-        result[f"{name} lacks {lag}"] = np.log1p(missing @ common)
-    return dict(sorted(result.items()))
+        common = (holders == by.size - lag) & (holders > 1)
+        every = np.bincount(by.question, weights=common, minlength=len(by.sizes))
+        result[f"{name} lacks {lag}"] = np.log1p(np.repeat(every, by.sizes) - matrix @ common)
+    result |= {f"{name} part in {m}": count / own for m, count in with_m.items()}
+    return result | {f"{name} shared": (matrix @ (holders / by.size)) / own}
 
 
-def _common_ends(hashes: list[Hashes]) -> tuple[Floats, Floats]:
+def _common_ends(hashes: Sequence[Hashes], shape: tuple[int, int]) -> tuple[Floats, Floats]:
     """Lengths of the common beginnings and ends of each two options, in tokens."""
-    count = len(hashes)
-    prefix, suffix = np.zeros((count, count)), np.zeros((count, count))
-    for a in range(count):
-        for b in range(a + 1, count):
-            size = min(len(hashes[a]), len(hashes[b]))
-            if not size:
-                continue
-            ahead = hashes[a][:size] != hashes[b][:size]
-            behind = hashes[a][::-1][:size] != hashes[b][::-1][:size]
-            prefix[a, b] = prefix[b, a] = int(ahead.argmax()) if ahead.any() else size
-            suffix[a, b] = suffix[b, a] = int(behind.argmax()) if behind.any() else size
-    return prefix, suffix
+    tokens = np.concatenate(hashes)
+    lengths = np.array([len(tokens) for tokens in hashes])
+    ends = np.cumsum(lengths)
+    a, b = np.triu_indices(shape[1], 1)
+    one, other = (np.arange(len(hashes)).reshape(shape)[:, k].ravel() for k in (a, b))
+    shorter = np.minimum(lengths[one], lengths[other])
+
+    def common(first: Ints, step: int) -> Floats:
+        count = np.zeros(len(one))
+        alike, place = np.arange(len(one)), 0  # pairs that are, up to this place
+        while len(alike):
+            alike = alike[place < shorter[alike]]
+            x, y = (tokens[first[k[alike]] + step * place] for k in (one, other))
+            alike, place = alike[x == y], place + 1
+            count[alike] += 1
+        both = np.zeros((*shape, shape[1]))
+        both[:, a, b] = both[:, b, a] = count.reshape(len(both), -1)
+        return both
+
+    return common(ends - lengths, 1), common(ends - 1, -1)
 
 
 def _ends(prefix: Floats, suffix: Floats, lengths: Floats) -> dict[str, Floats]:
-    own, others = np.maximum(1.0, lengths), max(1, len(lengths) - 1)
+    own, others = np.maximum(1.0, lengths), lengths.shape[1] - 1
     return {
-        "beginning shared": prefix.sum(1) / others / own,
-        "beginning shared most": prefix.max(1) / own,
-        "end shared": suffix.sum(1) / others / own,
-        "end shared most": suffix.max(1) / own,
+        "beginning shared": prefix.sum(2) / others / own,
+        "beginning shared most": prefix.max(2) / own,
+        "end shared": suffix.sum(2) / others / own,
+        "end shared most": suffix.max(2) / own,
     }
 
 
-def _question_overlap(words: list[Hashes], pairs: list[Hashes], asked: Hashes) -> dict[str, Floats]:
-    found, known = _incidence(words)
-    in_question = np.isin(known, asked)
-    distinct = found * (found.sum(0) < len(found))
-    pair_found, pair_known = _incidence(pairs)
-    pair_in_question = np.isin(pair_known, hashed_ngrams(asked, 2))
+def _question_overlap(words: Grams, pairs: Grams) -> dict[str, Floats]:
+    """The parts of an option's grams that the question's own text has, too."""
+
+    def part(by: Grams, counted: Bools) -> Floats:
+        return np.asarray((by.matrix @ (counted & by.asked)) / np.maximum(1, by.matrix @ counted))
+
     return {
-        "question overlap": (found @ in_question) / np.maximum(1.0, found.sum(1)),
-        "question pairs": (pair_found @ pair_in_question) / np.maximum(1.0, pair_found.sum(1)),
-        "question overlap of own": (distinct @ in_question) / np.maximum(1.0, distinct.sum(1)),
+        "question overlap": part(words, words.holders > 0),
+        "question pairs": part(pairs, pairs.holders > 0),
+        "question overlap of own": part(words, words.holders < words.size),
     }
-
-
-def _marks(texts: list[str], mark: str) -> Floats:
-    return np.array([min(text.count(mark), 4) for text in texts], dtype=np.float64)
-
-
-def _cue_counts(table: Table) -> npt.NDArray[np.float64]:
-    """How many words of each kind a row has, (rows, len(CUES) + 1); numbers are the last column."""
-    found = np.zeros((table.rows, len(CUES) + 1))
-    for row, words in enumerate(table.words):
-        for k, wanted in enumerate(CUES.values()):
-            found[row, k] = sum(word in wanted for word in words)
-        found[row, -1] = sum(word.isdigit() for word in words)
-    return found

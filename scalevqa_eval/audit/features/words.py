@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from scalevqa_eval.audit.table import Table
-from scalevqa_eval.audit.tokens import Hashes, hashed_ngrams
+from scalevqa_eval.audit.features.grams import Grams
+from scalevqa_eval.audit.table import Ints, Table
+from scalevqa_eval.audit.tokens import Hashes, runs
 
 _OWN, _LACKS = np.uint64(0x5851F42D4C957F2D), np.uint64(0x14057B7EF767814F)
 
@@ -19,9 +19,7 @@ def tfidf(texts: Sequence[Hashes]) -> sparse.csr_matrix:
 
     The weights come from all texts, right and wrong options alike: they scale, and teach nothing.
     """
-    grams = [np.concatenate([hashed_ngrams(hashes, n) for n in (1, 2)]) for hashes in texts]
-    rows = [np.full(len(gram), row, dtype=np.intp) for row, gram in enumerate(grams)]
-    matrix = _matrix(rows, grams, len(texts))
+    matrix = _matrix([runs(texts, n) for n in (1, 2)], len(texts))
     frequency = np.asarray((matrix > 0).sum(0)).ravel()
     matrix = matrix @ sparse.diags(np.log((1 + len(texts)) / (1 + frequency)) + 1)
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
@@ -34,39 +32,27 @@ def contrast(table: Table) -> sparse.csr_matrix:
     A gram that no sibling has, and one that all siblings have and the option lacks, make columns
     of their own besides the column of the gram.
     """
-    rows: list[npt.NDArray[np.intp]] = []
-    columns: list[Hashes] = []
-    for i in range(table.n):
-        first, size = int(table.start[i]), int(table.sizes[i])
-        grams = [
-            np.unique(np.concatenate([hashed_ngrams(table.hashes[r], n) for n in (1, 2, 3)]))
-            for r in range(first, first + size)
-        ]
-        known, holders = np.unique(np.concatenate(grams), return_counts=True)
-        almost_all = known[(holders == size - 1) & (size > 2)]
-        for k, gram in enumerate(grams):
-            count = holders[np.searchsorted(known, gram)]
-            found = np.concatenate(
-                [
-                    gram[count < size],
-                    gram[count == 1] * _OWN,
-                    np.setdiff1d(almost_all, gram, assume_unique=True) * _LACKS,
-                ]
-            )
-            rows.append(np.full(len(found), first + k, dtype=np.intp))
-            columns.append(found)
-    return _matrix(rows, columns, table.rows)
+    orders = (_contrasting(Grams.of_table(table, n)) for n in (1, 2, 3))
+    return sparse.csr_matrix(sparse.hstack([_matrix(parts, table.rows) for parts in orders]))
 
 
-def _matrix(
-    rows: list[npt.NDArray[np.intp]], columns: list[Hashes], count: int
-) -> sparse.csr_matrix:
-    """Counts, without the columns that occur in one row only: they can teach nothing."""
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    known, inverse = np.unique(column, return_inverse=True)
-    matrix = sparse.csr_matrix(
-        (np.ones(len(row), dtype=np.float32), (row, inverse)), shape=(count, len(known))
-    )
-    matrix.sum_duplicates()
+def _contrasting(grams: Grams) -> list[tuple[Ints, Hashes]]:
+    row, column = (place.astype(np.intp) for place in grams.matrix.nonzero())
+    some, alone = (grams.holders < grams.size)[column], (grams.holders == 1)[column]
+    without, lacked = grams.lacking
+    told = grams.size[lacked] > 2  # with two options, it is what the other one has alone
+    return [
+        (row[some], grams.number[column[some]]),
+        (row[alone], grams.number[column[alone]] * _OWN),
+        (without[told], grams.number[lacked[told]] * _LACKS),
+    ]
+
+
+def _matrix(parts: Sequence[tuple[Ints, Hashes]], count: int) -> sparse.csr_matrix:
+    """Counts of (row, number), without the numbers in one row only: they can teach nothing."""
+    row = np.concatenate([row for row, _ in parts])
+    known, column = np.unique(np.concatenate([number for _, number in parts]), return_inverse=True)
+    ones = np.ones(len(row), dtype=np.float32)
+    matrix = sparse.csr_matrix((ones, (row, column)), shape=(count, len(known)))
     frequency = np.bincount(matrix.indices, minlength=len(known))
     return sparse.csr_matrix(matrix[:, frequency >= 2])
