@@ -46,7 +46,7 @@ def reasons(
                 f"; no probe's leak can be above {100 * stratum.largest_leak:.1f} points"
             )  # fmt: skip
             lines.append(
-                f"{name}: {probe.name} answers {probe.share} without images; base rate "
+                f"{name}: {probe.share} right without images ({probe.title}); base rate "
                 f"{100 * probe.share.base_rate:.1f} %{small}"
             )
     if position.skewed:
@@ -136,7 +136,7 @@ def _design(text: TextOnly, settings: Mapping[str, Any]) -> list[Finding]:
             extra = f" {int((text.mates.group >= 0).sum()):,} questions stand in such groups."
         found.append(
             Finding("counterfactual-design", "note",
-                    f"Trained probes are far below chance ({worst.name}: {worst.share}, chance "
+                    f"Trained probes are far below chance ({worst.title}: {worst.share}, chance "
                     f"{100 * worst.share.chance:.1f} %): what is right on some slides is wrong "
                     "for the same text on others, as in a counterfactual design. That is no leak "
                     f"of one question's text.{extra}",
@@ -210,7 +210,7 @@ def _file(text: TextOnly) -> list[Finding]:
     shown = whole.probe(whole.shown_by or whole.best_name)
     return [
         Finding("whole-file", "warning",
-                f"Who has the whole file answers {shown.share} without images ({shown.name}); "
+                f"Who has the whole file answers {shown.share} without images ({shown.title}); "
                 f"one question at a time: {one.best.share}.",
                 {"probe": shown.name, "accuracy": round(shown.accuracy, 6)})
     ]  # fmt: skip

@@ -80,6 +80,11 @@ class ProbeResult:
     def accuracy(self) -> float:
         return self.share.accuracy
 
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return "all probes combined" if self.kind == "combined" else f"the probe {self.name}"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,

@@ -376,12 +376,12 @@ def next_steps(data: Data) -> list[tuple[str, str]]:
     """What to do next, each with the command or file that does it ("" for none)."""
     steps: list[tuple[str, str]] = []
     repair, blind = data.get("repair"), data.get("blind")
-    if data["verdict"] == "leaky" and not repair:
-        text = "Make option blocks, which no reader of the text can answer, and a worksheet:"
-        steps.append((text, "scalevqa audit FILE --repair blocks"))
     if any(phrase["asked"] for phrase in data["shortcuts"]["phrases"]):
         text = "Ask each wording about places where the other labels are right, too."
         steps.append((text, ""))
+    elif data["verdict"] == "leaky" and not repair:
+        text = "Make option blocks, which no reader of the text can answer, and a worksheet:"
+        steps.append((text, "scalevqa audit FILE --repair blocks"))
     if repair and repair["files"]:
         steps.append(("Have an expert confirm each borrowed option:", "repair/worksheet.html"))
     if data["verdict"] == "undecided":
