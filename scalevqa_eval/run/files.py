@@ -147,8 +147,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _record(data: bytes) -> Record:
-    head, mark, check = data.rpartition(_CHECK)
-    if mark and check[:-2] != b"%d" % crc32(head + b"}"):
+    end = data.rfind(_CHECK)
+    if end >= 0 and data[end + len(_CHECK) : -2] != b"%d" % crc32(b"}", crc32(data[:end])):
         raise ValueError("its checksum does not fit: it was changed since it was written")
     record: Record = _read(Record, data)
     counts = (record.attempts, *filter(None, record.usage.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from scalevqa_eval.run.files import QuestionKey, RecordWriter
 from scalevqa_eval.run.manifest import Setup
 from scalevqa_eval.run.results import Run
 from scalevqa_eval.scoring.reader import READ, is_open, read_by
+from scalevqa_eval.scoring.rows import Tally
 from scalevqa_eval.scoring.score import score_reply
 from scalevqa_eval.scoring.summary import summarise
 from scalevqa_eval.types import (
@@ -32,11 +33,12 @@ from scalevqa_eval.types import (
 
 @dataclass(slots=True)
 class Plan:
-    """What is shown under one condition, and which of its questions have a record.
+    """What is shown under one condition, and what is known of its questions' records.
 
-    Records themselves stay in the file: a run may have more of them than fit into memory. Only
-    those in `unread` are held: replies that are kept, and that the reader has still to read.
-    `sent` has sha256 and change of each image by its path.
+    Records themselves stay in the file: a run may have more of them than fit into memory. What
+    the summary needs of them is in `tally`, and whole are only those in `unread`: replies that are
+    kept, and that the reader has still to read. `sent` has sha256 and change of each image by its
+    path.
     """
 
     condition: str
@@ -45,12 +47,19 @@ class Plan:
     manifest: dict[str, Any]
     directory: Path
     images: ImageStore
-    answered: set[str] = field(default_factory=set)
+    tally: Tally = field(init=False)
     failed_before: set[str] = field(default_factory=set)
     unread: dict[str, Record] = field(default_factory=dict)
     asked: int = 0
     sent: dict[str, tuple[str, str]] = field(default_factory=dict)
     writer: RecordWriter | None = None
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.questions.values(), self.manifest)
+
+    @property
+    def answered(self) -> Collection[str]:
+        return self.tally.scored.keys()
 
     def prompt(self, question: Question, part: Callable[[View], ImagePart] | None = None) -> Prompt:
         """What is sent of a question; `part` is where its images come from, if not the store."""
@@ -76,10 +85,10 @@ class Plan:
         score_again = earlier.get("scorer") != self.manifest["scorer"]
         for line in files.read_records(self.directory):
             record = line.record
+            if record is not None and not record.outcome.scored:
+                self.failed_before.add(record.question_id)
             if record is None or not (record.outcome.scored or has_reply(record)):
                 changes[line.number] = b""
-                if record is not None:
-                    self.failed_before.add(record.question_id)
                 continue
             question = self.questions.get(record.question_id)
             # The digest holds the images' bytes: what shows a changed file is asked again.
@@ -100,8 +109,7 @@ class Plan:
             if self.setup.reader is not None and is_open(now, now.text):
                 now = replace(now, outcome=Outcome.ERROR, error=record.error or "not read yet")
                 self.unread[question.id], unread[question.id] = now, line.number
-            else:
-                self.answered.add(question.id)
+            self.tally.add(now)
             if now != record:
                 changes[line.number] = files.record_line(now)
         files.revise_records(self.directory, changes, aside)
@@ -122,11 +130,10 @@ class Plan:
         if self.writer is None:
             self.writer = RecordWriter(self.directory)
         self.writer.append(record)
-        if record.outcome.scored:
-            self.answered.add(record.question_id)
+        self.tally.add(record)
 
     def finish(self, seconds: float) -> Run:
-        """Write the summary of what is in the records now; `seconds` are those of this call."""
+        """Write the summary of what was kept; `seconds` are those of this call."""
         if self.writer is not None:
             self.writer.close()
         manifest, sent = self.manifest, self.sent.items()
@@ -136,7 +143,7 @@ class Plan:
         files.write_json(self.directory / files.MANIFEST, manifest)
         summary = summarise(
             list(self.questions.values()),
-            (line.record for line in files.read_records(self.directory) if line.record is not None),
+            self.tally,
             manifest=manifest,
             dimensions=self.setup.benchmark.dimensions,
             seconds=manifest["seconds"],
@@ -159,8 +166,8 @@ def open_questions(benchmark: Benchmark, plans: Sequence[Plan]) -> list[tuple[Pl
         for plan in plans:
             for id_ in ids:
                 if id_ in plan.questions and id_ not in plan.answered:
-                    before = id_ in plan.failed_before or id_ in plan.unread
-                    (again if before else fresh).append((plan, plan.questions[id_]))
+                    place = again if id_ in plan.failed_before else fresh
+                    place.append((plan, plan.questions[id_]))
     return [*reversed(again), *reversed(fresh)]
 
 

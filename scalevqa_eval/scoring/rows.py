@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from scalevqa_eval.scoring.reader import READ
 from scalevqa_eval.types import LETTERS, Outcome, Record
@@ -46,23 +46,35 @@ class Row:
     measures: Mapping[str, float] | None
 
 
-def rows_of(
-    questions: Sequence[QuestionFacts], records: Iterable[Record], style: str
-) -> tuple[dict[str, Row], int]:
-    """The row of each answered question, and how many questions failed and have no answer."""
-    by_id = {question.id: question for question in questions}
-    scored: dict[str, Row] = {}
-    failed: set[str] = set()
-    for record in records:
-        if record.question_id not in by_id:
-            raise ValueError(f"record of {record.question_id!r}, which is no question of this run")
+class Tally:
+    """The row of each answered question and what failed, from records added one by one.
+
+    Raises ValueError for a record of no question in the list, or two answers to one question.
+    """
+
+    def __init__(self, questions: Iterable[QuestionFacts], manifest: Mapping[str, Any]) -> None:
+        self.scored: dict[str, Row] = {}
+        self._failed: set[str] = set()
+        self._questions = {question.id: question for question in questions}
+        model, prompt = manifest.get("model", {}), manifest.get("prompt", {})
+        baseline = str(model.get("name", "")).startswith("baseline/")  # they read no prompt
+        self._style = "" if baseline else str(prompt.get("style", ""))
+
+    def add(self, record: Record) -> None:
+        id_ = record.question_id
+        if id_ not in self._questions:
+            raise ValueError(f"record of {id_!r}, which is no question of this run")
         if not record.outcome.scored:
-            failed.add(record.question_id)
-        elif record.question_id in scored:
-            raise ValueError(f"question {record.question_id!r} is answered twice")
+            self._failed.add(id_)
+        elif id_ in self.scored:
+            raise ValueError(f"question {id_!r} is answered twice")
         else:
-            scored[record.question_id] = _row(record, by_id[record.question_id], style)
-    return scored, len(failed - scored.keys())
+            self.scored[id_] = _row(record, self._questions[id_], self._style)
+
+    @property
+    def errors(self) -> int:
+        """How many questions failed and have no answer."""
+        return len(self._failed - self.scored.keys())
 
 
 def _row(record: Record, question: QuestionFacts, style: str) -> Row:

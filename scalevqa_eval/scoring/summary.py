@@ -10,7 +10,7 @@ from typing import Any
 
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.scoring.groups import groups_of
-from scalevqa_eval.scoring.rows import COUNTS, QuestionFacts, Row, Tokens, choices, rows_of
+from scalevqa_eval.scoring.rows import COUNTS, QuestionFacts, Row, Tally, Tokens, choices
 from scalevqa_eval.statistics import Interval, chance_corrected, cluster_interval, macro_average
 from scalevqa_eval.types import Outcome, Record, Usage
 
@@ -19,7 +19,7 @@ FORMAT = 1
 
 def summarise(
     questions: Sequence[QuestionFacts],
-    records: Iterable[Record],
+    records: Iterable[Record] | Tally,
     *,
     manifest: Mapping[str, Any] | None = None,
     dimensions: Sequence[str] = (),
@@ -30,13 +30,18 @@ def summarise(
     `questions` are those of the run's condition; `dimensions` gives the order of the table.
     Questions without an answer (errors, or not asked yet) are in no denominator: the summary
     then has `complete` false and counts them as `errors` and `unanswered`. Raises ValueError
-    for a record of no question in the list, or two answers to one question.
+    as a Tally does.
     """
     manifest = manifest or {}
     benchmark, prompt = manifest.get("benchmark", {}), manifest.get("prompt", {})
     model, style = str(manifest.get("model", {}).get("name", "")), str(prompt.get("style", ""))
-    # A baseline does not read the prompt.
-    scored, errors = rows_of(questions, records, "" if model.startswith("baseline/") else style)
+    if isinstance(records, Tally):
+        tally = records
+    else:
+        tally = Tally(questions, manifest)
+        for record in records:
+            tally.add(record)
+    scored = tally.scored
     answered = [question for question in questions if question.id in scored]
     kept = [scored[question.id] for question in answered]
     scores = [row.score for row in kept]
@@ -67,7 +72,7 @@ def summarise(
         "n": len(kept),
         "questions": len(questions),
         "unanswered": len(questions) - len(kept),
-        "errors": errors,
+        "errors": tally.errors,
         "not_applicable": int(manifest.get("not_applicable", 0)),
         "correct": sum(scores),
         "accuracy": micro["accuracy"],
