@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scalevqa_eval.conditions.chance import Views, permutation, wrong_views
@@ -108,27 +108,26 @@ def apply(name: str, question: Question, benchmark: Benchmark, seed: int) -> Que
     (`wrong-images` only) and `seed`. Raises UsageError for an impossible name or if there are
     no wrong images to be had.
     """
-    return _apply(_parts(name), question, benchmark, seed)
+    return next(_shown(name, [question], benchmark, seed))
 
 
 def apply_all(name: str, benchmark: Benchmark, seed: int) -> list[Question]:
     """The shown questions in the benchmark's order, without those it does not apply to."""
-    parts = _parts(name)
-    shown = (_apply(parts, question, benchmark, seed) for question in benchmark.questions)
+    shown = _shown(name, benchmark.questions, benchmark, seed)
     return [question for question in shown if question is not None]
 
 
-def _apply(
-    parts: list[tuple[Condition, int]], question: Question, benchmark: Benchmark, seed: int
-) -> Question | None:
-    # From the widest field to the narrowest; equal scales keep their order.
-    ordered = sorted(question.views, key=lambda view: SCALES.index(view.scale))
-    shown: Question | None = _with_views(question, tuple(ordered))
-    for entry, index in parts:
-        if shown is None:
-            return None
-        shown = entry.function(shown, Context(benchmark, seed, index))
-    return shown
+def _shown(
+    name: str, questions: Iterable[Question], benchmark: Benchmark, seed: int
+) -> Iterator[Question | None]:
+    parts = [(entry.function, Context(benchmark, seed, index)) for entry, index in _parts(name)]
+    for question in questions:
+        # From the widest field to the narrowest; equal scales keep their order.
+        ordered = sorted(question.views, key=lambda view: SCALES.index(view.scale))
+        shown: Question | None = _with_views(question, tuple(ordered))
+        for function, context in parts:
+            shown = shown and function(shown, context)
+        yield shown
 
 
 def _with_views(question: Question, views: Views) -> Question:

@@ -10,7 +10,7 @@ import math
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.types import SCALES, Benchmark, Question, View
@@ -47,8 +47,7 @@ def permutation(count: int, index: int, seed: int, *key: str) -> tuple[int, ...]
     return tuple(result)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSet:
+class ImageSet(NamedTuple):
     """All images of one question, in order of scale, and the slide they are of."""
 
     slide: str
@@ -58,9 +57,8 @@ class ImageSet:
     def of(cls, question: Question) -> ImageSet:
         """The image set of a question. An unknown slide is taken as one of its own."""
         views = sorted(question.views, key=lambda view: (SCALES.index(view.scale), view.image))
-        slide = question.slide
-        own = "\x1f".join(view.image for view in views) if slide is None else slide
-        return cls(own, tuple(views))
+        own = "\x1f".join(view.image for view in views)
+        return cls(own if question.slide is None else question.slide, tuple(views))
 
     @property
     def scales(self) -> tuple[str, ...]:
@@ -68,10 +66,6 @@ class ImageSet:
 
     def apart(self, other: ImageSet) -> bool:
         return not {view.image for view in self.views} & {view.image for view in other.views}
-
-    def rank(self, seed: int) -> bytes:
-        keys = (f"{view.scale}:{view.image}" for view in self.views)
-        return _digest(seed, "wrong-images", self.slide, *keys)
 
 
 class Donors:
@@ -84,32 +78,31 @@ class Donors:
     """
 
     def __init__(self, questions: Sequence[Question], seed: int) -> None:
-        self._seed = seed
+        def order(one: ImageSet) -> tuple[bytes, str, bytes]:
+            keys = (f"{view.scale}:{view.image}" for view in one.views)
+            slide = _digest(seed, "wrong-images", one.slide)
+            return slide, one.slide, _digest(seed, "wrong-images", one.slide, *keys)
+
         self._groups: dict[tuple[str, ...], list[ImageSet]] = defaultdict(list)
-        self._places: dict[ImageSet, int] = {}
+        for one in sorted({ImageSet.of(q) for q in questions if q.views}, key=order):
+            self._groups[one.scales].append(one)
+        self._places = {one: n for group in self._groups.values() for n, one in enumerate(group)}
         # By group and slide: where its block begins, and how many sets it has.
         self._blocks: dict[tuple[tuple[str, ...], str], tuple[int, int]] = {}
-        self._shift: dict[tuple[str, ...], int] = {}
-        sets = {ImageSet.of(question) for question in questions if question.views}
-        slides = {one.slide: _digest(seed, "wrong-images", one.slide) for one in sets}
-        for one in sorted(sets, key=lambda one: (slides[one.slide], one.slide, one.rank(seed))):
-            group = self._groups[one.scales]
-            first, size = self._blocks.get((one.scales, one.slide), (len(group), 0))
-            self._blocks[one.scales, one.slide] = first, size + 1
-            self._shift[one.scales] = max(self._shift.get(one.scales, 0), size + 1)
-            self._places[one] = len(group)
-            group.append(one)
+        self._shifts: dict[tuple[str, ...], int] = {}
+        for scales, group in self._groups.items():
+            sizes, first = Counter(one.slide for one in group), 0
+            self._shifts[scales] = max(sizes.values())
+            for slide, size in sizes.items():
+                self._blocks[scales, slide] = first, size
+                first += size
 
     def of(self, own: ImageSet) -> ImageSet | None:
-        """The donor of a set, which need not be one of those known; None if there is none."""
-        place = self._places.get(own)
-        if place is not None:
-            group = self._groups[own.scales]
-            donor = group[(place + self._shift[own.scales]) % len(group)]
-            if donor.slide != own.slide and donor.apart(own):
-                return donor
-        else:
-            place = int.from_bytes(own.rank(self._seed)[:8], "big")
+        """The donor of a set; None if there is none."""
+        place, group = self._places[own], self._groups[own.scales]
+        donor = group[(place + self._shifts[own.scales]) % len(group)]
+        if donor.slide != own.slide and donor.apart(own):
+            return donor
         wanted = Counter(own.scales)
 
         def distance(scales: tuple[str, ...]) -> tuple[int, int, tuple[str, ...]]:
@@ -121,9 +114,10 @@ class Donors:
             for scales in nearest:
                 group = self._groups[scales]
                 first, size = self._blocks.get((scales, own.slide), (0, 0))
-                begin, count = (first, size) if same_slide else (first + size, len(group) - size)
-                for step in range(count):
-                    donor = group[(begin + (place - first + step) % count) % len(group)]
+                inside = slice(first, first + size)
+                others = group[inside] if same_slide else group[first + size :] + group[:first]
+                for step in range(len(others)):
+                    donor = others[(place - first + step) % len(others)]
                     if donor.apart(own):
                         return donor
         return None
@@ -133,26 +127,22 @@ class Donors:
 _made: deque[tuple[Sequence[Question], int, Donors]] = deque(maxlen=4)
 
 
-def _donors(questions: Sequence[Question], seed: int) -> Donors:
-    for known, made_with, donors in _made:
-        if known is questions and made_with == seed:
-            return donors
-    donors = Donors(questions, seed)
-    _made.append((questions, seed, donors))
-    return donors
-
-
 def wrong_views(question: Question, benchmark: Benchmark, seed: int) -> Views:
-    """Views of another slide for `question`, of the same scales where there are such.
+    """Views of another slide for a question of the benchmark, of the same scales if there are such.
 
     With one slide only, another image set of it. Raises UsageError if there is none.
     """
+    asked = benchmark.questions
+    donors = next((d for known, made, d in _made if known is asked and made == seed), None)
+    if donors is None:
+        donors = Donors(asked, seed)
+        _made.append((asked, seed, donors))
     own = ImageSet.of(question)
-    donor = _donors(benchmark.questions, seed).of(own)
+    donor = donors.of(own)
     if donor is None:
         raise UsageError(
             f"wrong-images needs at least two different sets of images, and {benchmark.name} "
-            f"({len(benchmark.questions)} questions) has no other for question {question.id!r}: "
+            f"({len(asked)} questions) has no other for question {question.id!r}: "
             "take more questions or the condition blank-images"
         )
     wanted, views = Counter(own.scales), []
