@@ -9,11 +9,10 @@ import typer
 
 from scalevqa_eval.cli.options import DataDir, HubId, Revision, application
 from scalevqa_eval.pages import one_line
-from scalevqa_eval.pages.terminal import console
+from scalevqa_eval.pages.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.console import Console  # noqa: TID251 (its type)
-    from rich.text import Text
 
     from scalevqa_eval.data import Card, CheckReport
 
@@ -77,16 +76,14 @@ def show(name: Name) -> None:
     }
     for key, value in rows.items():
         if value:
-            table.add_row(key, _text(" ".join(value.split())))
+            table.add_row(key, _cut(" ".join(value.split())))
     terminal = _console()
     terminal.print(table)
     splits = Table("split", "questions", "by dimension", "file", box=None, pad_edge=False)
     for split, spec in card.splits.items():
         by = ", ".join(f"{dimension} {count:,}" for dimension, count in spec.dimensions.items())
         count = "" if spec.count is None else f"{spec.count:,}"
-        splits.add_row(
-            _text(split), count, _text(by), _text(" + ".join(spec.parts) or spec.files[0])
-        )
+        splits.add_row(_cut(split), count, _cut(by), _cut(" + ".join(spec.parts) or spec.files[0]))
     terminal.print()
     terminal.print(splits)
 
@@ -129,64 +126,55 @@ def _print_report(report: CheckReport) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    terminal = _console()
     for loaded in report.splits:
         benchmark = loaded.benchmark
         slides = len({question.slide for question in benchmark.questions} - {None})
         images = {view.image for question in benchmark.questions for view in question.views}
-        terminal.print(
-            _text(
-                f"{benchmark.name} {benchmark.split}: {len(benchmark):,} questions, {slides:,} "
-                f"slides, {len(images):,} images ({benchmark.revision})"
-            ),
-            soft_wrap=True,
+        say(
+            f"{_cut(benchmark.name)} {_cut(benchmark.split)}: {len(benchmark):,} questions, "
+            f"{slides:,} slides, {len(images):,} images ({benchmark.revision})"
         )
     if any(part.missing for part in report.images):
-        _print_images(terminal, report)
+        _print_images(report)
     if not report.findings:
-        terminal.print("Nothing is wrong.")
+        say("Nothing is wrong.")
         return
     table = Table("", "what", "split", box=None, pad_edge=False)
     table.add_column("n", justify="right")
     table.add_column("details", ratio=1, overflow="fold")
+    counts = dict.fromkeys(_STYLES, 0)
     for finding in report.findings:
-        details = _text(finding.message)
-        for example in finding.examples[:_SHOWN]:
-            details.append("\n")
-            details.append_text(_text(example))
+        counts[finding.severity] += 1
+        details = [finding.message, *finding.examples[:_SHOWN]]
         if len(finding.examples) > _SHOWN:
-            details.append(f"\nand {len(finding.examples) - _SHOWN:,} more")
+            details.append(f"and {len(finding.examples) - _SHOWN:,} more")
         severity = Text(finding.severity, style=_STYLES[finding.severity])
-        table.add_row(severity, finding.kind, _text(finding.split), f"{finding.count:,}", details)
-    terminal.print()
-    terminal.print(table)
-    counts = [
-        f"{sum(finding.severity == severity for finding in report.findings)} {severity}(s)"
-        for severity in _STYLES
-    ]
-    terminal.print("\n" + ", ".join(counts))
+        row = (finding.kind, _cut(finding.split), f"{finding.count:,}")
+        table.add_row(severity, *row, "\n".join(map(_cut, details)))
+    say()
+    _console().print(table)
+    say("\n" + ", ".join(f"{count} {severity}(s)" for severity, count in counts.items()))
 
 
-def _print_images(terminal: Console, report: CheckReport) -> None:
+def _print_images(report: CheckReport) -> None:
     from rich.table import Table
 
     table = Table("dimension", box=None, pad_edge=False)
     for heading in ("questions", "images", "there", "missing"):
         table.add_column(heading, justify="right")
     for part in report.images:
-        there = part.images - len(part.missing)
-        numbers = (part.questions, part.images, there, len(part.missing))
-        table.add_row(_text(part.dimension), *(f"{number:,}" for number in numbers))
-    terminal.print()
+        gone = len(part.missing)
+        numbers = (part.questions, part.images, part.images - gone, gone)
+        table.add_row(_cut(part.dimension), *(f"{number:,}" for number in numbers))
+    terminal = _console()
+    say()
     terminal.print(table)
     for part in report.images:
         if part.missing and part.source:
-            few = ", ".join(part.missing[:_SHOWN])
-            more = len(part.missing) - _SHOWN
+            few, more = ", ".join(part.missing[:_SHOWN]), len(part.missing) - _SHOWN
             rest = f" and {more:,} more" if more > 0 else ""
-            terminal.print(
-                _text(f"{part.dimension}: missing {few}{rest}. To be had {part.source}.", 1000)
-            )
+            line = f"{part.dimension}: missing {few}{rest}. To be had {part.source}."
+            terminal.print(_cut(line, 1000))
 
 
 def _console() -> Console:
@@ -197,8 +185,6 @@ def _console() -> Console:
     return terminal
 
 
-def _text(value: str, longest: int = _LONGEST) -> Text:
+def _cut(value: str, longest: int = _LONGEST) -> str:
     """Text of a data file for the terminal: on one line, not too long."""
-    from rich.text import Text
-
-    return Text(one_line(value[:longest]) + ("…" if len(value) > longest else ""))
+    return one_line(value[:longest]) + ("…" if len(value) > longest else "")
