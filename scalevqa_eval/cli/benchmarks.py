@@ -149,7 +149,7 @@ def _print_report(report: CheckReport) -> None:
         if len(finding.examples) > _SHOWN:
             details.append(f"and {len(finding.examples) - _SHOWN:,} more")
         severity = Text(finding.severity, style=_STYLES[finding.severity])
-        row = (finding.kind, _cut(finding.split), f"{finding.count:,}")
+        row = (finding.kind, _cut(finding.split), f"{len(finding.examples):,}")
         table.add_row(severity, *row, "\n".join(map(_cut, details)))
     say()
     _console().print(table)

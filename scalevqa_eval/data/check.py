@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Literal
 
@@ -19,6 +20,8 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 # What the strictest of the common APIs takes; larger ones are sent smaller.
 LARGE_SIDE, LARGE_BYTES = 8000, 5_000_000
+# Severity, kind, message and cases; no finding if there are no cases.
+Found = tuple[Severity, str, str, Sequence[str]]
 # Kinds of defects of rows, in words.
 _KINDS = {
     "json": "broken line",
@@ -34,14 +37,13 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something found: the cases in `split`, of which `count` there are, by name or in words."""
+    """Something found in a split: its cases, by name or in words."""
 
     severity: Severity
     kind: str
     split: str
     message: str
-    examples: tuple[str, ...] = ()
-    count: int = 1
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,18 @@ def check_benchmark(location: Location, deep: bool = False) -> CheckReport:
             if (name,) == wanted:
                 raise
             severity: Severity = "error" if name in wanted else "note"
-            findings.append(Finding(severity, "split unreadable", name, str(error)))
+            message = "this file cannot be read"
+            findings.append(Finding(severity, "split unreadable", name, message, (str(error),)))
     checked = tuple(loaded[name] for name in wanted if name in loaded)
     missing: set[tuple[str, str]] = set()
     for part in checked:
-        for look in (_row_findings, _text_findings, _field_findings, _count_findings):
-            findings += look(part)
-        findings += _image_findings(part, deep, missing)
-    findings += _split_findings(card, loaded, set(wanted))
+        for look in (_rows, _texts, _fields, _counts, partial(_images, deep=deep, gone=missing)):
+            findings += [
+                Finding(severity, kind, part.benchmark.split, message, tuple(cases))
+                for severity, kind, message, cases in look(part)
+                if cases
+            ]
+    findings += _shared_slides(card, loaded, set(wanted))
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return CheckReport(checked, tuple(findings), tuple(_image_counts(card, checked, missing)))
 
@@ -111,24 +117,15 @@ def _splits_there(location: Location) -> tuple[str, ...]:
     return there
 
 
-def _some(
-    severity: Severity, kind: str, part: Loaded, message: str, examples: Iterable[str]
-) -> Iterator[Finding]:
-    """A finding that counts its examples; none if there are none."""
-    if examples := tuple(examples):
-        split = part.benchmark.split
-        yield Finding(severity, kind, split, message, examples, len(examples))
-
-
-def _row_findings(part: Loaded) -> Iterator[Finding]:
+def _rows(part: Loaded) -> Iterator[Found]:
     by_kind = defaultdict(list)
     for defect in part.defects:
         by_kind[defect.kind].append(f"row {defect.row}: {defect.message}")
     for kind, rows in by_kind.items():
-        yield from _some("error", _KINDS.get(kind, kind), part, "rows that are no question", rows)
+        yield "error", _KINDS.get(kind, kind), "rows that are no question", rows
 
 
-def _text_findings(part: Loaded) -> Iterator[Finding]:
+def _texts(part: Loaded) -> Iterator[Found]:
     empty, repeated = [], []
     for question in part.benchmark.questions:
         if not question.text.strip():
@@ -143,41 +140,38 @@ def _text_findings(part: Loaded) -> Iterator[Finding]:
             if len(letters) > 1:
                 right = ", one of them the answer" if question.answer in letters else ""
                 repeated.append(f"{question.id}: {' = '.join(letters)}{right}")
-    yield from _some("error", "empty text", part, "texts without content", empty)
-    message = "questions with two options of the same text"
-    yield from _some("warning", "duplicate option", part, message, repeated)
+    yield "error", "empty text", "texts without content", empty
+    yield "warning", "duplicate option", "questions with two options of the same text", repeated
 
 
-def _field_findings(part: Loaded) -> Iterator[Finding]:
+def _fields(part: Loaded) -> Iterator[Found]:
     """What many questions lack: perhaps the card names the wrong field for it."""
     questions, fields, known = part.benchmark.questions, part.card.fields, part.card.dimension_order
-    strangers = Counter(q.dimension for q in questions if q.dimension not in known)
-    if known and strangers and part.card.path is not None:
+    if known and part.card.path is not None:
+        strange = [f"{q.id}: {q.dimension}" for q in questions if q.dimension not in known]
         message = "questions in a dimension that the card does not name"
-        split, count = part.benchmark.split, strangers.total()
-        yield Finding("warning", "unknown dimension", split, message, tuple(strangers), count)
+        yield "warning", "unknown dimension", message, strange
     bare = [question.id for question in questions if not question.views]
     paths = tuple(dict.fromkeys(path for some in fields.views.values() for path in some))
     # Some questions may have no image; none at all is a wrong name.
     wrong = bool(paths) and len(bare) == len(questions)
     message = "questions without any image" + _looked_in(paths if wrong else ())
-    yield from _some("error" if wrong else "warning", "no image", part, message, bare)
+    yield "error" if wrong else "warning", "no image", message, bare
     message = "questions of no known slide: intervals take each for independent"
     unknown = [question.id for question in questions if question.slide is None]
-    yield from _some("warning", "no slide", part, message + _looked_in(fields.slide), unknown)
+    yield "warning", "no slide", message + _looked_in(fields.slide), unknown
 
 
 def _looked_in(fields: tuple[str, ...]) -> str:
     return f" (looked in {', '.join(fields)})" if fields else ""
 
 
-def _count_findings(part: Loaded) -> Iterator[Finding]:
+def _counts(part: Loaded) -> Iterator[Found]:
     """Counts against the card, and scales that some questions lack."""
-    questions, split = part.benchmark.questions, part.benchmark.split
+    questions, stated = part.benchmark.questions, part.card.splits[part.benchmark.split]
     if not questions:
-        yield Finding("error", "no questions", split, "the split holds no question")
+        yield "error", "no questions", "the split holds no question", list(map(str, part.files))
         return
-    stated = part.card.splits[split]
     found = Counter(question.dimension for question in questions)
     wrong = [
         f"{name}: {found[name]:,}; the card says {count:,}"
@@ -186,14 +180,14 @@ def _count_findings(part: Loaded) -> Iterator[Finding]:
     ]
     if stated.count not in (None, len(questions)):
         wrong.insert(0, f"{len(questions):,} questions; the card says {stated.count:,}")
-    yield from _some("error", "wrong count", part, "numbers of questions", wrong)
+    yield "error", "wrong count", "numbers of questions", wrong
     for scale in dict.fromkeys(view.scale for question in questions for view in question.views):
         if scale != "single":
             ids = [q.id for q in questions if scale not in {view.scale for view in q.views}]
-            yield from _some("note", "absent view", part, f"questions without a {scale} view", ids)
+            yield "note", "absent view", f"questions without a {scale} view", ids
 
 
-def _split_findings(card: Card, loaded: dict[str, Loaded], wanted: set[str]) -> Iterator[Finding]:
+def _shared_slides(card: Card, loaded: dict[str, Loaded], wanted: set[str]) -> Iterator[Finding]:
     """Slides that stand in two splits. Parts of one union count as one split."""
     unions = [{name, *spec.parts} for name, spec in card.splits.items() if spec.parts]
     slides = {
@@ -205,11 +199,11 @@ def _split_findings(card: Card, loaded: dict[str, Loaded], wanted: set[str]) -> 
         apart = not any({first, second} <= union for union in unions)
         if both and apart and {first, second} & wanted:
             message, splits = "slides with questions in both splits", f"{first}, {second}"
-            yield Finding("error", "slide in two splits", splits, message, both, len(both))
+            yield Finding("error", "slide in two splits", splits, message, both)
 
 
-def _image_findings(part: Loaded, deep: bool, missing: set[tuple[str, str]]) -> Iterator[Finding]:
-    """What is wrong with the images of a split; those not there are added to `missing`."""
+def _images(part: Loaded, deep: bool, gone: set[tuple[str, str]]) -> Iterator[Found]:
+    """What is wrong with the images of a split; those not there are added to `gone`."""
     benchmark = part.benchmark
     store = ImageStore(benchmark.image_root)
     problems = store.check(benchmark.questions, deep=deep)
@@ -220,13 +214,12 @@ def _image_findings(part: Loaded, deep: bool, missing: set[tuple[str, str]]) -> 
     for kind, some in by_kind.items():
         affected = len({id_ for problem in some for id_ in problem.question_ids})
         message = f"of {len(every):,} images, shown by {affected:,} questions"
+        cases = [f"{problem.path}: {problem.message}" for problem in some]
         if kind == "missing":
             message += f" (looked in {benchmark.image_root})"
-            missing |= {(benchmark.split, problem.path) for problem in some}
-            examples = [problem.path for problem in some]
-        else:
-            examples = [f"{problem.path}: {problem.message}" for problem in some]
-        yield from _some("error", f"image {kind.replace('-', ' ')}", part, message, examples)
+            cases = [problem.path for problem in some]
+            gone |= {(benchmark.split, path) for path in cases}
+        yield "error", f"image {kind.replace('-', ' ')}", message, cases
     large, by_size = [], defaultdict(list)
     for path in sorted(every - {problem.path for problem in problems}):
         header, size = store.header(path), store.file(path).stat().st_size
@@ -234,29 +227,21 @@ def _image_findings(part: Loaded, deep: bool, missing: set[tuple[str, str]]) -> 
         if max(header.width, header.height) > LARGE_SIDE or size > LARGE_BYTES:
             large.append(f"{path}: {header.width}×{header.height} pixels, {size:,} bytes")
     message = f"images over {LARGE_SIDE:,} pixels a side or {LARGE_BYTES:,} bytes"
-    yield from _some("warning", "large image", part, message, large)
-    content = {}
+    yield "warning", "large image", message, large
+    content: dict[str, bytes] = {}
+    names = defaultdict(list)
     for path in (path for paths in by_size.values() if len(paths) > 1 for path in paths):
         with store.file(path).open("rb") as file:
             content[path] = hashlib.file_digest(file, "sha256").digest()
-    yield from _duplicate_findings(part, content)
-
-
-def _duplicate_findings(part: Loaded, content: dict[str, bytes]) -> Iterator[Finding]:
-    """Equal files under two names; an error where one question shows both."""
-    names = defaultdict(list)
-    for path, digest in content.items():
-        names[digest].append(path)
+        names[content[path]].append(path)
     same = [" = ".join(paths) for paths in names.values() if len(paths) > 1]
-    message = "pictures that stand under several names"
-    yield from _some("warning", "duplicate image", part, message, same)
+    yield "warning", "duplicate image", "pictures that stand under several names", same
     twice = [
         question.id
-        for question in part.benchmark.questions
+        for question in benchmark.questions
         if len({content.get(path, path) for path in question.image_set}) < len(question.views)
     ]
-    message = "questions that show one picture at two scales"
-    yield from _some("error", "same view twice", part, message, twice)
+    yield "error", "same view twice", "questions that show one picture at two scales", twice
 
 
 def _image_counts(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Of every format. Decoded, so many take 400 MB; twice that while they are converted.
 MAX_PIXELS = 100_000_000
+_LIMIT = f"at most {MAX_PIXELS // 10**6} megapixels are opened"
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -104,7 +105,7 @@ def opened(file: BinaryIO) -> Iterator[Image]:
                 if width < 1 or height < 1:
                     raise ImageError("not-image", f"the image is {width}×{height} pixels")
                 if width * height > MAX_PIXELS:
-                    raise _too_large(f"{width:,}×{height:,}")
+                    raise ImageError("too-large", f"{width:,}×{height:,} pixels; {_LIMIT}")
                 yield image
         except (ImageError, OSError) as error:
             if isinstance(error, UnidentifiedImageError):
@@ -116,9 +117,8 @@ def opened(file: BinaryIO) -> Iterator[Image]:
             if isinstance(error, ImageError) or error.errno is not None:
                 raise
             raise _broken(error) from None
-        except Image.DecompressionBombError as error:
-            size = re.search(r"\d+", str(error))
-            raise _too_large(f"{int(size[0]):,}" if size else "too many") from None
+        except Image.DecompressionBombError:
+            raise ImageError("too-large", f"too many pixels; {_LIMIT}") from None
         except MemoryError:
             raise ImageError("too-large", "the image does not fit into memory") from None
         except Exception as error:  # Pillow's readers raise all kinds on broken files
@@ -184,11 +184,6 @@ def _orientation(image: Image) -> int:
     except Exception:  # nothing that Pillow can read: no viewer turns it either
         return 1
     return value if value in range(1, 9) else 1
-
-
-def _too_large(pixels: str) -> ImageError:
-    most = f"at most {MAX_PIXELS // 10**6} megapixels are opened"
-    return ImageError("too-large", f"the image has {pixels} pixels; {most}")
 
 
 def _broken(error: Exception) -> ImageError:

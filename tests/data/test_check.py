@@ -160,8 +160,8 @@ def test_the_real_validation_split(shared_data: Path) -> None:
     report = check_benchmark(Location("scale-vqa", data_dir=shared_data / "scale_vqa"))
     found = {finding.kind: finding for finding in report.findings}
     assert set(found) == {"image missing", "duplicate option", "absent view"}
-    assert found["duplicate option"].count == 1
-    assert found["absent view"].count == 15
+    assert len(found["duplicate option"].examples) == 1
+    assert len(found["absent view"].examples) == 15
 
 
 # The command

@@ -9,9 +9,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -19,9 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import sparse, stats
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from scalevqa_eval.data import demo, load_benchmark
 from scalevqa_eval.data.demo import LEAKY_PHRASE, drawn_directory
@@ -88,14 +84,25 @@ def test_some_questions_lack_the_high_view_where_they_do_not_need_it() -> None:
     assert all(q.views[0].scale == "low" and len(q.views) >= 2 for q in asked)
 
 
-def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from scalevqa_eval.data.demo import build_demo; "
-    code += "build_demo(Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-    again = digests(tmp_path)
-    assert again == digests(root)
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 15e6
-    assert not [name for name in again if name.endswith(".part")]
+DRAW = """
+import hashlib
+import numpy as np
+from scalevqa_eval.data.demo.drawing import draw_view
+from scalevqa_eval.data.demo.scene import FINDINGS, Scene, Stain
+rng = np.random.default_rng(7)
+scene = Scene(dict.fromkeys(FINDINGS, True), Stain.drawn(rng), rng)
+for window in scene.windows.values():
+    print(hashlib.sha256(draw_view(scene, window, rng).tobytes()).hexdigest())
+"""
+
+
+def test_the_same_seed_gives_the_same_pictures_in_every_process() -> None:
+    command = [sys.executable, "-c", DRAW]
+    first, second = (
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in "ab"
+    )
+    assert first == second
+    assert len(set(first.split())) == 3
 
 
 def test_questions_are_those_of_the_published_results() -> None:
@@ -147,38 +154,8 @@ def test_any_function_of_all_text_is_right_once_in_four(salt: bytes) -> None:
         assert 4 * right == len(questions(split))
 
 
-def probe(train: tuple[Question, ...], test: tuple[Question, ...]) -> int:
-    """Right answers of a text-only model: words of option and question, and the letter."""
-
-    def rows(asked: tuple[Question, ...]) -> Iterator[str]:
-        for question in asked:
-            for letter, option in question.options.items():
-                whole = [f"slot{letter}", question.dimension, question.text, option]
-                yield " ".join(whole) + f" crossed{crc32((question.text + option).encode()) % 9973}"
-
-    words = TfidfVectorizer(ngram_range=(1, 2), binary=True)
-    known = sparse.csr_matrix(words.fit_transform(rows(train)))
-    gold = [letter == q.answer for q in train for letter in q.options]
-    model = LogisticRegression(C=10, max_iter=300).fit(known, gold)
-    scores = model.decision_function(words.transform(rows(test))).reshape(len(test), -1)
-    picks = scores.argmax(axis=1)
-    return sum(list(q.options)[pick] == q.answer for q, pick in zip(test, picks, strict=True))
-
-
-def chance_interval(n: int) -> tuple[float, float]:
-    low, high = stats.binom.interval(0.95, n, 0.25)
-    return float(low), float(high)
-
-
-def test_a_trained_text_probe_stays_at_chance() -> None:
-    right = probe(questions("train"), questions("test"))
-    low, high = chance_interval(len(questions("test")))
-    assert low <= right <= high
-
-
 def test_the_leaky_twin_gives_itself_away() -> None:
     asked = questions("test", "demo-leaky")
-    assert probe(questions("train", "demo-leaky"), asked) / len(asked) >= 0.75
     right = [LEAKY_PHRASE in q.options[q.answer] for q in asked]
     wrong = [LEAKY_PHRASE in t for q in asked for x, t in q.options.items() if x != q.answer]
     assert 0.80 <= np.mean(right) <= 0.90

@@ -158,20 +158,6 @@ def test_the_example_card_loads() -> None:
     assert benchmark.prompt == "direct"
 
 
-def test_demo_is_drawn_once() -> None:
-    first = load_benchmark("demo")
-    assert len(first) >= 400
-    assert len(first.dimensions) == 5
-    assert first.load_split is not None
-    train = first.load_split("train")
-    slides = {q.slide for q in train.questions} & {q.slide for q in first.questions}
-    assert not slides
-    again = load_benchmark("demo")
-    assert again.questions == first.questions
-    assert again.image_root == first.image_root
-    assert ImageStore(first.image_root).check(first.questions) == []
-
-
 # Files
 
 
@@ -358,11 +344,6 @@ def test_paths_of_windows_are_found(tmp_path: Path) -> None:
     path = save(tmp_path / "q.json", [row(image_path="images\\a.png")])
     benchmark = load_benchmark(path)
     assert ImageStore(benchmark.image_root).check(benchmark.questions) == []
-
-
-def test_duplicate_option_texts_load(tmp_path: Path) -> None:
-    path = save(tmp_path / "q.json", [row(options={"A": "x", "B": "x"}, answer="A")])
-    assert load_benchmark(path).questions[0].answer == "A"
 
 
 def test_open_questions(tmp_path: Path) -> None:

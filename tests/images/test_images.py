@@ -166,21 +166,6 @@ def test_sixteen_bit_colour_becomes_eight(tmp_path: Path) -> None:
     assert picture.getpixel((1, 1)) == (255, 128, 0)
 
 
-def test_sixteen_bit_colour_tiffs(tmp_path: Path) -> None:
-    pixels = np.array([[[65535, 32768, 0]] * 4] * 2, dtype="<u2").tobytes()
-    tags = [(256, 3, 1, 4), (257, 3, 1, 2), (258, 3, 3, 134), (259, 3, 1, 1), (262, 3, 1, 2),
-            (273, 4, 1, 140), (277, 3, 1, 3), (278, 3, 1, 2), (279, 4, 1, len(pixels)),
-            (284, 3, 1, 1)]  # fmt: skip
-    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
-    bits = struct.pack("<HHH", 16, 16, 16)
-    data = b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + bits
-    assert len(data) == 140
-    (tmp_path / "a.tif").write_bytes(data + pixels)
-    picture, _, change = sent(tmp_path, "a.tif")
-    assert "16 to 8 bits" in change
-    assert picture.getpixel((1, 1)) == (255, 128, 0)
-
-
 def test_a_relative_root_survives_a_change_of_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

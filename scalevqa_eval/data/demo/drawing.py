@@ -178,12 +178,9 @@ class _Pen:
             self.fill(np.concatenate([upper, lower]), "nucleus-mitosis")
 
     def draw_granules(self) -> None:
-        fill = self.colour("pigment")
-        for x, y, radius in self.scene.granules:
-            left = (x - self.window.x - radius) * self.scale
-            top = (y - self.window.y - radius) * self.scale
-            wide = 2 * radius * self.scale
-            self.draw.ellipse([left, top, left + wide, top + wide], fill=fill)
+        spots, fill = self.place(self.scene.granules[:, :2]), self.colour("pigment")
+        for spot, radius in zip(spots, self.scene.granules[:, 2] * self.scale, strict=True):
+            self.draw.ellipse([*(spot - radius), *(spot + radius)], fill=fill)
 
 
 def _nuclear_shade(scene: Scene, window: Window) -> Singles:
