@@ -4,13 +4,9 @@ Imports numpy and scipy.special; what needs scipy.stats, which takes several tim
 it when it is called.
 """
 
-from scalevqa_eval.statistics.chance import chance_corrected as chance_corrected
-from scalevqa_eval.statistics.chance import chance_test as chance_test
-from scalevqa_eval.statistics.chance import detectable_accuracy as detectable_accuracy
-from scalevqa_eval.statistics.chance import detectable_difference as detectable_difference
-from scalevqa_eval.statistics.chance import poisson_binomial as poisson_binomial
 from scalevqa_eval.statistics.intervals import Clusters as Clusters
 from scalevqa_eval.statistics.intervals import Interval as Interval
+from scalevqa_eval.statistics.intervals import chance_corrected as chance_corrected
 from scalevqa_eval.statistics.intervals import cluster_codes as cluster_codes
 from scalevqa_eval.statistics.intervals import cluster_interval as cluster_interval
 from scalevqa_eval.statistics.intervals import group as group
@@ -18,6 +14,7 @@ from scalevqa_eval.statistics.intervals import macro_average as macro_average
 from scalevqa_eval.statistics.intervals import proportion_limits as proportion_limits
 from scalevqa_eval.statistics.intervals import wilson as wilson
 from scalevqa_eval.statistics.paired import benjamini_hochberg as benjamini_hochberg
+from scalevqa_eval.statistics.paired import detectable_difference as detectable_difference
 from scalevqa_eval.statistics.paired import difference_error as difference_error
 from scalevqa_eval.statistics.paired import difference_interval as difference_interval
 from scalevqa_eval.statistics.paired import holm as holm

@@ -228,6 +228,13 @@ def _expit(x: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-np.clip(x, -700.0, 700.0)))
 
 
+def chance_corrected(accuracy: float, chance: float) -> float:
+    """(a - c) / (1 - c): 0 for guessing, 1 for all right, below 0 for worse than guessing."""
+    if not 0 <= chance < 1:
+        raise ValueError(f"chance must be at least 0 and below 1, not {chance}")
+    return (accuracy - chance) / (1 - chance)
+
+
 def cluster_interval(
     scores: Iterable[float], clusters: Sequence[Hashable | None], level: float = 0.95
 ) -> Interval:

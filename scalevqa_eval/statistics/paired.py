@@ -149,6 +149,21 @@ def sign_flip(sums: Array, *, draws: int = 9999, seed: int = 0) -> Array:
     return reached / (draws + 1)
 
 
+def detectable_difference(
+    error: float, freedom: float = math.inf, *, level: float = 0.05, power: float = 0.8
+) -> float:
+    """The smallest true difference that a two-sided t test with this standard error sees.
+
+    Infinite if the error is, or if the level is 0.
+    """
+    if math.isinf(error) or level <= 0:
+        return math.inf
+    if math.isinf(freedom):
+        return error * float(special.ndtri(1 - level / 2) + special.ndtri(power))
+    quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, power)
+    return error * float(quantiles)
+
+
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for the false discovery rate (J. R. Stat. Soc. B 57 (1995))."""
     from scipy.stats import false_discovery_control  # slow to import

@@ -17,15 +17,12 @@ from scalevqa_eval.statistics import (
     benjamini_hochberg,
     binomial_means,
     chance_corrected,
-    chance_test,
-    detectable_accuracy,
     detectable_difference,
     difference_error,
     difference_interval,
     holm,
     mcnemar,
     permutation_test,
-    poisson_binomial,
     rank_intervals,
     ranks_of,
     sign_flip,
@@ -105,16 +102,6 @@ def test_permutation_p_values_are_uniform_under_the_null() -> None:
     assert stats.kstest(np.concatenate(blocks), "uniform").pvalue > 0.01
 
 
-def test_exact_chance_p_values_are_uniform_under_the_null() -> None:
-    """Discrete p-values, randomised between P(X > x) and P(X >= x)."""
-    rng = np.random.default_rng(2)
-    chances = [0.25] * 60 + [0.5] * 40
-    right = rng.binomial(60, 0.25, 800) + rng.binomial(40, 0.5, 800)
-    at_least = np.array([chance_test(k, chances) for k in range(101)] + [0.0])
-    p = at_least[right + 1] + rng.random(800) * (at_least[right] - at_least[right + 1])
-    assert stats.kstest(p, "uniform").pvalue > 0.01
-
-
 @given(P_VALUES)
 def test_corrections_only_raise_and_keep_the_order(p: list[float]) -> None:
     for adjusted in (holm(p), benjamini_hochberg(p)):
@@ -132,38 +119,6 @@ def test_corrections_by_hand() -> None:
         [0.04, 0.04 * 4 / 3, 0.04 * 4 / 3, 0.5]
     )
     assert holm([]) == benjamini_hochberg([]) == []
-
-
-def test_chance_test_is_binomial_and_poisson_binomial() -> None:
-    assert chance_test(300, [0.25] * 1005) == pytest.approx(
-        stats.binomtest(300, 1005, 0.25, alternative="greater").pvalue
-    )
-    assert chance_test(200, [0.25] * 1005, "less") == pytest.approx(
-        stats.binomtest(200, 1005, 0.25, alternative="less").pvalue
-    )
-    chances = [0.5, 0.25, 1 / 3, 0.2]
-    by_hand = np.zeros(5)
-    for hits in itertools.product((0, 1), repeat=4):
-        weights = [c if hit else 1 - c for c, hit in zip(chances, hits, strict=True)]
-        by_hand[sum(hits)] += math.prod(weights)
-    assert poisson_binomial(chances) == pytest.approx(by_hand)
-    assert chance_test(3, chances) == pytest.approx(by_hand[3:].sum())
-    assert chance_test(2.5, chances) == pytest.approx(by_hand[2:].sum())
-    assert chance_test(2.5, chances, "less") == pytest.approx(by_hand[:4].sum())
-    assert chance_test(0, []) == 1.0
-    with pytest.raises(ValueError, match="chances"):
-        chance_test(1, [1.5])
-
-
-def test_detectable_accuracy_has_the_power_it_says() -> None:
-    for n, chance in ((120, 0.25), (460, 0.25), (1005, 0.25), (201, 0.5)):
-        least = detectable_accuracy(n, chance)
-        assert least is not None
-        needed = int(stats.binom.isf(0.05, n, chance)) + 1
-        assert stats.binom.sf(needed - 1, n, chance) <= 0.05 < stats.binom.sf(needed - 2, n, chance)
-        assert stats.binom.sf(needed - 1, n, least) == pytest.approx(0.8)
-    assert detectable_accuracy(1, 0.25) is None
-    assert detectable_accuracy(0, 0.25) is None
 
 
 def test_detectable_difference_has_the_power_it_says() -> None:
@@ -205,11 +160,7 @@ def test_rank_intervals_hold_the_rank(correct: list[int]) -> None:
 def test_special_functions_agree_with_scipy_stats() -> None:
     draw = np.random.default_rng(5)
     for _ in range(60):
-        n, p = int(draw.integers(1, 300)), float(draw.choice([0.2, 0.25, 0.5]))
-        k, other = int(draw.integers(0, n + 1)), int(draw.integers(0, 40))
-        assert chance_test(k, [p] * n) == pytest.approx(stats.binom.sf(k - 1, n, p), rel=1e-9)
-        mass = poisson_binomial([p] * n)
-        assert mass == pytest.approx(stats.binom.pmf(np.arange(n + 1), n, p), rel=1e-8)
+        k, other = int(draw.integers(0, 300)), int(draw.integers(0, 40))
         exact = stats.binomtest(k, k + other).pvalue if k + other else 1.0
         assert mcnemar(k, other) == pytest.approx(exact, rel=1e-9)
     correct, n_each = np.array([[0, 5, 201, 100]]), np.array([[10, 5, 201, 201]])
