@@ -7,8 +7,7 @@ Thought is set aside; then the first rung that speaks decides, whether it gives 
 3. `\boxed{…}`, unless a statement says another letter;
 4. a statement: "the correct answer is B", "Answer: B", 答案是B, or a sentence that says no more
    than "So B", "I choose B", "B is correct";
-5. a last or first line that is a letter, alone or with its text, or the text of one option;
-6. a last or first sentence that ends with "is (B)", "corresponds to option B" or an option's text.
+5. a last or first line that is a letter, alone or with its text, or the text of one option.
 
 Statements are recognised by the words that may stand in them, not by words that may not: what
 denies, doubts or limits a choice is no choice. There is no default and no nearest string. Every
@@ -170,7 +169,7 @@ _WHOLE = re.compile(rf"{_CLOSE}\W*(?:(?<=\W)(?:because|since|(?<=, )as)\b.*)?")
 _DENIAL = re.compile(
     r"(?i)\b(?:not (?!option|[B-Z]\b)|never|no\b(?! doubt)|neither|cannot|if|unless|only|when|wrong"
     r"|incorrect|false|worst|least|(?<!no )doubt|un(?:likely|supported)|eliminat|exclu|reject"
-    r"|discard|rul(?:ed|e|ing) out|contradict)|n['’]t\b|[✗❌✘×错误不]|では(?:な|あり)|가 아니"
+    r"|discard|rul(?:ed|e|ing) out|contradict)|n['’]t\b|[✗❌✘×?错误不]|では(?:な|あり)|가 아니"
 )
 
 _NONE = re.compile(r"(?i)(?:not|neither|none|unclear|unknown)\b")
@@ -206,22 +205,25 @@ class _Options:
             return named or (_UNKNOWN if unknown else None)
         letter, rest = match[1].upper(), line[match.end() :]
         after = rest[_GAP.match(rest).end() :]  # type: ignore[union-attr]
-        if not re.search(r"[\w✗❌✘×]", after):
-            text_of = self.by_words.get(match[1], [letter])  # "b", where an option's text is "b"
-            return letter if match[1].isupper() or letter in text_of else exact
+        if not re.search(r"[\w✗❌✘×?]", rest):
+            return (exact if match[1].islower() else None) or letter  # an option's text may be "b"
         tail = None if exact else self._after_own_text(letter, after)
         if not exact and _MORE.match(rest if tail is None else tail):
             return _SEVERAL
-        clause = _END.split(rest if tail is None else tail.partition(",")[0], maxsplit=1)[0]
+        complete = tail is not None and tail.lstrip("\"')")[:1] in (".", ",")  # "A. Yes, …"
         if tail is None:
             closed = rest[0] == ")" and line[match.start(1) - 1] == "("
             if exact or not (closed or (match[1].isupper() and _TAIL.match(rest))):
                 return named
-            if self.with_text(_END.split(after, maxsplit=1)[0]) or _OTHERS.search(rest):
+            if self.with_text(_END.split(after, maxsplit=1)[0]) or _OTHERS.search(
+                _END.split(rest)[0]
+            ):
                 return _SEVERAL
-        if whole and not _WHOLE.fullmatch(rest if tail is None else tail):
+        tail = rest if tail is None else tail
+        if whole and not (complete or _WHOLE.fullmatch(tail)):
             return None
-        return _DENIED if _DENIAL.search(clause) else letter
+        tail = tail.partition(",")[0] if complete and not whole else tail
+        return _DENIED if _DENIAL.search(_END.split(tail, maxsplit=1)[0]) else letter
 
     def _after_own_text(self, letter: str, text: str) -> str | None:
         """What follows an option's own text at the start of `text`; None if that is not there."""
@@ -255,7 +257,7 @@ _REFUSAL = re.compile(
     r"|assist|provide|comply|interpret|analy[sz]e|view|see|diagnos\w+|access|process|fulfill)\b"
 )
 _NOUN = re.compile(
-    r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|diagnosis|(?:final|so)(?=:))"
+    r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|diagnosis|(?:final|so|conclusion|response)(?=:))"
     r"(?!\w)|答案|选项|答え|(?<![不没])[选選][择擇]?",
     re.IGNORECASE,
 )
@@ -268,7 +270,7 @@ _BEFORE = re.compile(  # what may stand before "answer" in its clause
 )
 _LINK = re.compile(  # what may stand between "answer" and the letter
     r"(?:\s(?:letter|choice|option|correcta|to choose|among the \w{1,10}\s?(?:options|choices)"
-    r"|to (?:the|this|your) question|here"
+    r"|to (?:the|this|your) question|here|(?:based on|(?:for|in) (?:the|this)) [^.!?:;,\n]{0,60}?"
     r"|that (?:best|most \w{3,12}ly|correctly|fits|matches)[^.!?:;,\n]{0,60}?)){0,2}"
     r"(?:\s(?:is|are|would be|must be|should be|es|ist)\b\s?:?|\s?[:=]|\s[–—-]\s|\n|】 ?:?|是|为|は"
     r"|(?<=[选選择擇案])(?=\s?[(\[【]?(?-i:[A-Z])))"
@@ -279,13 +281,17 @@ _LINK = re.compile(  # what may stand between "answer" and the letter
 )
 _CONDITION = re.compile(r"\b(?:if|unless|whether|suppos\w+|assum\w+|had|were)\b|如果|若", re.I)
 _SENTENCE = re.compile(
-    r"(?i)(?:(?<=\n)|(?<=[.!?。:] )|^)(?P<cue>(?:(?:so|therefore|thus|hence|finally)[,:]? )?"
-    r"(?:(?:I|we)(?:['’]d|['’]ll| would| will| must)? (?:choose|select|pick|go with|answer|say) "
-    r"|I (?:think|believe) (?:it is|it['’]s|that it is) |(?:it|this) (?:is|must be) |it['’]s )?)"
-    r"(?:the )?(?:correct )?(?:option |answer |choice )?[(\"']?(?=[A-Z]\b)"
+    r"(?i)(?:(?<=\n)|(?<=[.!?。:] )|(?<=, )(?=which)|^)"
+    r"(?P<cue>(?:(?:so|therefore|thus|hence|finally)[,:]? )?"
+    r"(?:(?:I|we)(?:['’](?:d|ll)| would| will| must)? (?:choose|select|pick|go with|answer|say) "
+    r"|I (?:think|believe) (?:it is|it['’]s|that it is) |it['’]s |(?:it|this(?: finding)?|which"
+    r"|the (?:image|picture|findings?)) (?:(?:is|are) (?:(?:most )?consistent with|closest to)"
+    r"|corresponds to|matches|shows?|is|must be) )?)"
+    r"(?:an? |the )?(?:correct )?(?:option |answer |choice )?[(\"']?(?=\w)"
 )
 _RIGHT = re.compile(
-    r"[)\"' ]{0,3}is (?:the )?(?:correct|right|best|most \w{4,12})(?: (?:answer|choice|option))?"
+    r"(?: ?\([^()\n]{1,200}\)|[)\"'])? is (?:the )?(?:correct|right|best|most (?:likely|accurate"
+    r"|appropriate|suitable|plausible|probable))(?: (?:answer|choice|option))?"
     r"(?=$|[.!:\n]|,? (?:because|since|as)\b)",
     re.IGNORECASE,
 )
@@ -303,10 +309,6 @@ _TAKEN_BACK = (  # a sentence after the answer B
 )
 _ITEM = re.compile(r"\W{0,3}(?:option )?[(\[]?([A-Z])(?:[).:\]]| ?[✗❌✘×✅✓]|$)", re.IGNORECASE)
 _STOP = re.compile(r"[.!?;] (?=[A-Z])|\n")
-_VERB = re.compile(
-    r"\b(?:is|are|be|was|corresponds to|equal to|closest to|refers to|consistent with|called|as)"
-    r"[:,]? (?:(?:most likely|the|an?) ){0,2}"
-)
 
 
 def _ladder(said: str, options: _Options) -> tuple[str, str]:
@@ -329,7 +331,7 @@ def _ladder(said: str, options: _Options) -> tuple[str, str]:
     if stated:
         return stated, "statement"
     refused = "refusal" if _REFUSAL.search(text[:1000]) else "nothing-found"
-    return _line(text, options) or _ending(text, options) or (refused, "")
+    return _line(text, options) or (refused, "")
 
 
 def _stated(text: str, options: _Options) -> str | None:
@@ -366,11 +368,10 @@ def _sentences(text: str, options: _Options) -> Iterator[tuple[str, int, int]]:
     """Sentences that say no more than "So B", "I choose B", "B is correct"."""
     for start in _SENTENCE.finditer(text):
         rest = text[start.end() : start.end() + 700]
-        said = _RIGHT.match(rest, 1) or (
-            start["cue"] and options.read(_STOP.split(rest, maxsplit=1)[0], whole=True)
-        )
-        if said and rest[0] in options.words:
+        if rest[0] in options.words and _RIGHT.match(rest, 1):
             yield rest[0], start.start(), start.end() + 1
+        elif start["cue"] and (said := options.read(_STOP.split(rest, maxsplit=1)[0], whole=True)):
+            yield said, start.start(), start.end() + 1
 
 
 def _line(text: str, options: _Options) -> tuple[str, str] | None:
@@ -380,26 +381,12 @@ def _line(text: str, options: _Options) -> tuple[str, str] | None:
     for line in (lines[-1], lines[0]):
         if _LETTER.match(line) and (found := options.read(line, whole=True)):
             return _SEVERAL if len(lines) > 1 and items - {found} else found, "letter"
-    said = f" {_words(text[:4000])} "
-    named = [words for words in options.by_words if len(words) > 1 and f" {words} " in said]
-    for line in (lines[0], lines[-1], re.split(r"[.,!](?=\s|$)", lines[0], maxsplit=1)[0]):
-        letter = options.with_text(line)
-        if letter and (line in lines or all(words in options.words[letter] for words in named)):
-            return letter, "option-text"
-    return None
-
-
-def _ending(text: str, options: _Options) -> tuple[str, str] | None:
-    """The option that the last or the first sentence ends with: "… is (B).", "… to option B."."""
-    sentences = _STOP.split(text)
-    for sentence in (sentences[-1][-700:], sentences[0][-700:]):
-        if _DENIAL.search(sentence) or _CONDITION.search(sentence):
-            continue
-        for verb in _VERB.finditer(sentence):
-            rest = sentence[verb.end() :]
-            named = re.match(r"\(|(?:option|choice) \W?[A-Z]\b", rest, re.IGNORECASE)
-            if named and (found := options.read(rest, whole=True)):
-                return found, "letter"
-            if len(sentences) == 1 and (found := options.with_text(rest)):
-                return found, "option-text"
+    for line in (lines[-1], lines[0]):
+        if found := options.with_text(line):
+            return found, "option-text"
+    found = options.with_text(re.split(r"[.,!](?=\s|$)", lines[0], maxsplit=1)[0])
+    said = f" {_words(text[:4000])} " if found else ""
+    others = (words for words in options.by_words if words not in options.words[found or ""])
+    if found and not any(f" {words} " in said for words in others if len(words) > 1):
+        return found, "option-text"
     return None
