@@ -159,7 +159,7 @@ _TAIL = re.compile(  # what may follow a letter that is the answer
 )
 _GAP = re.compile(rf"{_CLOSE} ?[.:,]?[ \"'(:–—]{{0,4}}(?:- )?")
 _MORE = re.compile(  # another letter: "A and C", "A, (C)"
-    rf"{_CLOSE}(?: ?(?:,|/|&|\+|;|-|–|and/or |and |or |to |和|或|与|及) ?"
+    rf"{_CLOSE}(?: ?(?:,|/|&|\+|;|-|–|as well as |and/or |and |or |to |plus |和|或|与|及) ?"
     r"(?:(?:also|possibly|maybe|option|choice|both|or|and|it is|it['’]s) ){0,2}"
     r"[(\[\"']?[A-Z](?![A-Za-z0-9'’])(?! [a-z]{2})| ?[(\[][A-Z][)\]])"
 )
@@ -167,11 +167,11 @@ _OTHERS = re.compile(r"[ ,;(\"][B-HJ-Z](?:[.)](?= |$)|:)")  # "(A) for the first
 _END = re.compile(r"[.!?](?=[\s\"')\]”’]|$)|[。!?;\n]|,? (?:because|since|as)\b")
 _WHOLE = re.compile(rf"{_CLOSE}\W*(?:(?<=\W)(?:because|since|(?<=, )as)\b.*)?")
 _DENIAL = re.compile(
-    r"(?i)\b(?:not (?!option|[B-Z]\b)|never|no\b(?! doubt)|neither|cannot|if|unless|only|when|wrong"
-    r"|incorrect|false|worst|least|(?<!no )doubt|un(?:likely|supported)|eliminat|exclu|reject"
-    r"|discard|rul(?:ed|e|ing) out|contradict)|n['’]t\b|[✗❌✘×?错误不]|では(?:な|あり)|가 아니"
+    r"(?i)\b(?:not (?!option|[B-Z]\b)|never|no\b(?! doubt)|neither|cannot|or|take back|if|unless"
+    r"|only|when|wrong|incorrect|false|worst|least|(?<!no )doubt|un(?:likely|supported)|eliminat"
+    r"|exclu|reject|discard|rul(?:ed|e|ing) out|contradict)|n['’]t\b|[✗❌✘×?错误不]"
+    r"|では(?:な|あり)|가 아니"
 )
-
 _NONE = re.compile(r"(?i)(?:not|neither|none|unclear|unknown)\b")
 
 
@@ -281,7 +281,7 @@ _LINK = re.compile(  # what may stand between "answer" and the letter
 )
 _CONDITION = re.compile(r"\b(?:if|unless|whether|suppos\w+|assum\w+|had|were)\b|如果|若", re.I)
 _SENTENCE = re.compile(
-    r"(?i)(?:(?<=\n)|(?<=[.!?。:] )|(?<=, )(?=which)|^)"
+    r"(?i)(?:(?<=\n)|(?<=[.!?。:] )|(?<=, )(?=which [cm])|^)"
     r"(?P<cue>(?:(?:so|therefore|thus|hence|finally)[,:]? )?"
     r"(?:(?:I|we)(?:['’](?:d|ll)| would| will| must)? (?:choose|select|pick|go with|answer|say) "
     r"|I (?:think|believe) (?:it is|it['’]s|that it is) |it['’]s |(?:it|this(?: finding)?|which"
@@ -301,7 +301,7 @@ _SETTLED = re.compile(  # the later of two statements counts
 )
 _NOT = r"(?: ?not\b|n['’]t\b| no | wrong| incorrect)"
 _TAKEN_BACK = (  # a sentence after the answer B
-    r"[.!?\n]\W{0,3}(?:(?i:no|but|wait|sorry|hmm|correction|scratch|on (?:second|reflection))\b"
+    r"[.!?;\n]\W{0,3}(?:(?i:no|but|wait|sorry|hmm|correction|scratch|on (?:second|reflection))\b"
     r"|(?i:(?:however|but|yet|unfortunately),? )?(?i:this|that|it)(?: (?:answer|option|choice))?"
     rf" (?:is|was|does|can){_NOT}[^.!?\n]{{0,30}}\b(?:correct|right|answer|match)"
     r"|[^.!?\n]{0,40}\banswer is not (?:among|in|listed))"
