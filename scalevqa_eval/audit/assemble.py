@@ -14,7 +14,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from scalevqa_eval import __version__
-from scalevqa_eval.audit.blind import Known
 from scalevqa_eval.audit.conclusions import cues, design_findings, reasons
 from scalevqa_eval.audit.dataset import examine, other_splits
 from scalevqa_eval.audit.findings import Finding
@@ -35,7 +34,7 @@ from scalevqa_eval.audit.transfer import Transfer, probe_transfer
 from scalevqa_eval.audit.verdict import MARGIN, Verdict, overall
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.scoring.groups import group_accuracy
-from scalevqa_eval.types import Benchmark, Question
+from scalevqa_eval.types import Benchmark
 
 Tick = Callable[[str], None]
 
@@ -137,17 +136,6 @@ def audit(
         sections={} if transfer is None else {"transfer": transfer.to_json()},
         source=selected.questions,
     )  # fmt: skip
-
-
-def known_of(report: AuditReport, questions: Sequence[Question]) -> Known:
-    """What an audit knows of each question, to set blind models against it."""
-    clusters = select(questions).clusters.labels
-    majority = report.strata[0].majority
-    return Known(
-        {q.id: label for q, label in zip(questions, clusters, strict=True)},
-        {leak.id: leak.credit for leak in report.questions},
-        {q.id: majority.accuracy for q in questions},
-    )
 
 
 def _read(benchmark: Benchmark | str | Path) -> tuple[Benchmark, tuple[Finding, ...]]:

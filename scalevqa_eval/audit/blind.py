@@ -18,13 +18,14 @@ import numpy as np
 
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.inference import clustered_p, share
-from scalevqa_eval.audit.models import PROMPTS, Asked, applicable, scored
+from scalevqa_eval.audit.models import PROMPTS, Asked, applicable
+from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
 from scalevqa_eval.audit.report import AuditReport
-from scalevqa_eval.audit.results import rounded
+from scalevqa_eval.audit.results import Share, rounded
 from scalevqa_eval.audit.table import gold_offsets, make_table, numbered
-from scalevqa_eval.audit.verdict import SIDE_LEVEL, decide
-from scalevqa_eval.errors import DataError, ModelError
+from scalevqa_eval.audit.verdict import SIDE_LEVEL, WORDS, decide
+from scalevqa_eval.errors import ModelError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
 from scalevqa_eval.run import Progress, evaluate
@@ -40,6 +41,9 @@ ELIMINATE = "eliminate"
 _SHOWN = 100
 
 
+Pairs = Sequence[tuple[Question, Record]]
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """One model's answers in one mode under one condition."""
@@ -47,9 +51,13 @@ class Answers:
     model: str
     mode: str
     condition: str
-    pairs: tuple[tuple[Question, Record], ...]
+    pairs: Pairs
     asked: int
     run: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} ({MODES[self.mode]}, {self.condition})"
 
 
 @dataclass(frozen=True)
@@ -63,13 +71,21 @@ class Blind:
 
 @dataclass(frozen=True)
 class Known:
-    """What the audit knows of each question id: its cluster, and the combined probe's credit and
-    the base rate's, if there was an audit of the text.
+    """What the audit knows of each question id: its cluster, and the combined probe's credit if
+    there was an audit of the text. `base_rate` is what the commonest labels get.
     """
 
     clusters: Mapping[str, str]
     credit: Mapping[str, float] = field(default_factory=dict)
-    base_rate: Mapping[str, float] = field(default_factory=dict)
+    base_rate: float = 0.0
+
+    @classmethod
+    def of(cls, report: AuditReport, questions: Sequence[Question]) -> Known:
+        return cls(
+            dict(zip((q.id for q in questions), select(questions).clusters.labels, strict=True)),
+            {leak.id: leak.credit for leak in report.questions},
+            report.strata[0].majority.accuracy,
+        )
 
 
 def plan(benchmark: Benchmark, takes_images: bool) -> list[Asked]:
@@ -116,7 +132,7 @@ def run_blind(
                 max_concurrency=max_concurrency, progress=on_progress or False, warn=warn,
             )  # fmt: skip
             run = evaluation.runs[one.condition]
-            pairs = tuple(scored(run.records, questions))
+            pairs = [(questions[r.question_id], r) for r in run.records if r.outcome.scored]
             if not pairs:
                 raise ModelError(
                     f"{model.name} answered no question ({evaluation.stopped or 'see its run'}): "
@@ -131,11 +147,10 @@ def run_blind(
 
 def summarise(found: Sequence[Answers], known: Known) -> Blind:
     """Accuracy against guessing, agreement and elimination, from answers alone."""
-    if not found:
-        raise DataError("no adversary was asked")
-    results = [_result(one, known) for one in found if one.mode != ELIMINATE]
+    guesses = [one for one in found if one.mode != ELIMINATE]
+    results = [_result(one, known) for one in guesses]
     elimination = [_elimination(one, known) for one in found if one.mode == ELIMINATE]
-    same = [one for one in found if one.mode != ELIMINATE and one.condition == "no-images"]
+    same = [one for one in guesses if one.condition == "no-images"]
     right, none = _unanimous(same)
     section = {
         "results": results,
@@ -146,7 +161,14 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
         "all_right_ids": right[:_SHOWN],
         "level": SIDE_LEVEL,
     }
-    findings = [_below(row) for row in results if row["call"] == "below"]
+    findings = [
+        Finding("blind-below-chance", "warning",
+                f"{one.name} is right in {_Asked(one.pairs, known).share} without images, below "
+                f"chance ({100 * row['chance']:.1f} %): avoiding its picks is a shortcut. Were "
+                "questions that such a model answers removed?",
+                {"model": one.model, "accuracy": row["accuracy"], "p_value": row["p_below"]})
+        for one, row in zip(guesses, results, strict=True) if row["call"] == "below"
+    ]  # fmt: skip
     missing = sum(one.asked - len(one.pairs) for one in found)
     if missing:
         findings.append(
@@ -155,24 +177,22 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
                     "same command asks them again.", {"prompts": missing})
         )  # fmt: skip
     reasons = [
-        _reason(row) for row in results
-        if row["call"] == "above" and row["condition"] != "no-question"
+        _reason(one, known) for one, row in zip(guesses, results, strict=True)
+        if row["call"] == "above" and one.condition != "no-question"
     ]  # fmt: skip
     return Blind(section, tuple(findings), tuple(reasons))
 
 
-def _reason(row: Mapping[str, Any]) -> str:
+def _reason(one: Answers, known: Known) -> str:
+    asked = _Asked(one.pairs, known)
     text = (
-        f"{row['model']} ({row['mode']}, {row['condition']}) answers {row['correct']:.0f}/"
-        f"{row['n']} = {row['accuracy']:.3f} without images; chance is {row['chance']:.3f}"
+        f"{one.name} answers {asked.share} without images; chance is "
+        f"{100 * asked.share.chance:.1f} %"
     )
-    beyond = (row["against_probe"] or {}).get("beyond_probe")
-    if beyond:
-        text += (
-            f"; where the trained probes are wrong, {beyond['correct']:.0f}/{beyond['n']} "
-            f"({beyond['ci'][0]:.3f} to {beyond['ci'][1]:.3f}): knowledge, or a shortcut that "
-            "they do not have"
-        )
+    beyond = _beyond(asked, asked.credits, asked.probe)
+    if beyond is not None:
+        text += f"; where the trained probes are wrong, {beyond}: knowledge, or a shortcut that "
+        text += "they do not have"
     return text
 
 
@@ -182,11 +202,15 @@ def with_blind(report: AuditReport, blind: Blind) -> AuditReport:
     margin = report.settings["margin"]
     largest = max((row["leak_ci"][1] for row in results), default=1.0)
     part = decide(bool(blind.reasons), largest, 0.0, margin)
+    apart: list[str] = []
+    if part == "leaky" and report.parts["text"] != "leaky":
+        learnable = WORDS[report.parts["text"]]
+        apart = [f"apart from that, what can be learned from the file: {learnable}"]
     added = report.with_section("blind", blind.section, blind.findings)
     return replace(
         added,
         parts={**added.parts, "knowledge": part},
-        reasons=(*report.reasons, *blind.reasons),
+        reasons=(*blind.reasons, *apart, *report.reasons),
     )
 
 
@@ -212,27 +236,27 @@ def _result(one: Answers, known: Known) -> dict[str, Any]:
 class _Asked:
     """Questions as arrays, in the order of a table of their texts."""
 
-    def __init__(self, pairs: Sequence[tuple[Question, Record]], known: Known) -> None:
+    def __init__(self, pairs: Pairs, known: Known) -> None:
         questions = [question for question, _ in pairs]
         self.table = make_table(questions)
         self.gold = gold_offsets(self.table, questions)
         self.pairs = [pairs[i] for i in self.table.order]
-        self.ids = [question.id for question, _ in self.pairs]
-        self.clusters = numbered([known.clusters[id_] for id_ in self.ids])
+        ids = [question.id for question, _ in self.pairs]
+        self.clusters = numbered([known.clusters[id_] for id_ in ids])
         self.chances = self.table.chances
-        base = np.array([known.base_rate.get(id_, 0.0) for id_ in self.ids])
-        self.base = base if base.mean() > self.chances.mean() else self.chances
+        self.credits = np.array([float(record.score) for _, record in self.pairs])
+        self.probe = np.array([known.credit.get(id_, np.nan) for id_ in ids])
+        self.base = self.chances
+        if known.base_rate > self.chances.mean():
+            self.base = np.full(len(ids), known.base_rate)
         # What each option is worth: 1 for the one whose letter was given.
-        self.worth = np.zeros(self.table.rows)
-        shown = zip(self.table.owner.tolist(), self.table.letters, strict=True)
-        rows = {pair: row for row, pair in enumerate(shown)}
-        for i, (_, record) in enumerate(self.pairs):
-            if record.letter is not None and (i, record.letter) in rows:
-                self.worth[rows[i, record.letter]] = 1.0
+        given = [record.letter for _, record in self.pairs]
+        owners = zip(self.table.owner.tolist(), self.table.letters, strict=True)
+        self.worth = np.array([float(given[i] == letter) for i, letter in owners])
 
     @property
-    def credits(self) -> Floats:
-        return np.array([float(record.score) for _, record in self.pairs])
+    def share(self) -> Share:
+        return share(self.credits, self.chances, self.clusters, self.base)
 
     def given(self, worth: Floats) -> tuple[float, float]:
         """P-values above and below chance, redrawn slide by slide."""
@@ -240,7 +264,7 @@ class _Asked:
         return given_answers(worth, self.table.sizes, together, self.gold)
 
 
-def _counted(pairs: Sequence[tuple[Question, Record]], known: Known) -> dict[str, Any]:
+def _counted(pairs: Pairs, known: Known) -> dict[str, Any]:
     asked = _Asked(pairs, known)
     above = max(asked.given(asked.worth)[0], clustered_p(asked.credits, asked.base, asked.clusters))
     # Who gives no letter avoids no option: what is below chance is judged among letters given.
@@ -256,7 +280,7 @@ def _counted(pairs: Sequence[tuple[Question, Record]], known: Known) -> dict[str
     elif below <= SIDE_LEVEL:
         call = "below"
     return {
-        **share(asked.credits, asked.chances, asked.clusters, asked.base).to_json(),
+        **asked.share.to_json(),
         "answered": len(given),
         "p_above": rounded(above),
         "p_below": rounded(below),
@@ -265,7 +289,7 @@ def _counted(pairs: Sequence[tuple[Question, Record]], known: Known) -> dict[str
     }
 
 
-def _against_probe(pairs: Sequence[tuple[Question, Record]], known: Known) -> dict[str, Any] | None:
+def _against_probe(pairs: Pairs, known: Known) -> dict[str, Any] | None:
     """What the model has right that the combined probe has not, and the other way round.
 
     `beyond_probe` is the model's share where the probe is wrong: knowledge, or a shortcut that no
@@ -276,27 +300,26 @@ def _against_probe(pairs: Sequence[tuple[Question, Record]], known: Known) -> di
     if not shared:
         return None
     asked = _Asked(shared, known)
-    model = asked.credits
-    probe = np.array([known.credit[id_] for id_ in asked.ids])
-
-    def beyond(credits: Floats, other: Floats) -> dict[str, Any] | None:
-        wrong = other < 0.5
-        if not wrong.any():
-            return None
-        part = [c for c, chosen in zip(asked.clusters, wrong, strict=True) if chosen]
-        found = share(credits[wrong], asked.chances[wrong], part)
-        p = clustered_p(credits[wrong], asked.chances[wrong], part)
-        return {**found.to_json(), "p_value": rounded(p)}
-
-    right, known_by = model >= 0.5, probe >= 0.5
+    model, probe = asked.credits, asked.probe
+    beyond = {"beyond_probe": (model, probe), "beyond_model": (probe, model)}
     return {
-        "both": int((right & known_by).sum()),
-        "model_only": int((right & ~known_by).sum()),
-        "probe_only": int((~right & known_by).sum()),
-        "neither": int((~right & ~known_by).sum()),
-        "beyond_probe": beyond(model, probe),
-        "beyond_model": beyond(probe, model),
+        "both": int(((model >= 0.5) & (probe >= 0.5)).sum()),
+        "model_only": int(((model >= 0.5) & (probe < 0.5)).sum()),
+        "probe_only": int(((model < 0.5) & (probe >= 0.5)).sum()),
+        "neither": int(((model < 0.5) & (probe < 0.5)).sum()),
+        **{
+            name: None if (found := _beyond(asked, *two)) is None else found.to_json()
+            for name, two in beyond.items()
+        },
     }
+
+
+def _beyond(asked: _Asked, credits: Floats, other: Floats) -> Share | None:
+    """What one has right of the questions that the other has wrong; None if there are none."""
+    wrong = other < 0.5  # False where there was no audit of the text
+    if not wrong.any():
+        return None
+    return share(credits[wrong], asked.chances[wrong], asked.clusters[wrong])
 
 
 def _elimination(one: Answers, known: Known) -> dict[str, Any]:
@@ -348,15 +371,4 @@ def _unanimous(same: Sequence[Answers]) -> tuple[list[str], list[str]]:
     return (
         [id_ for id_ in shared if totals[id_] == len(scores)],
         [id_ for id_ in shared if not totals[id_]],
-    )
-
-
-def _below(row: Mapping[str, Any]) -> Finding:
-    return Finding(
-        "blind-below-chance",
-        "warning",
-        f"{row['model']} ({row['mode']}, {row['condition']}) is right in {row['correct']:.0f}/"
-        f"{row['n']} without images, below chance ({row['chance']:.3f}): avoiding its picks is a "
-        "shortcut. Were questions that such a model answers removed?",
-        {"model": row["model"], "accuracy": row["accuracy"], "p_value": row["p_below"]},
     )

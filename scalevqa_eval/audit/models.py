@@ -1,8 +1,8 @@
-"""What a model's part in an audit will take, before it starts, and how its answers are counted."""
+"""What a model's part in an audit will take, before it starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from scalevqa_eval import conditions
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.models.prices import cost
 from scalevqa_eval.prompts import PromptStyle, load_style, question_text
-from scalevqa_eval.types import Benchmark, Question, Record, Usage
+from scalevqa_eval.types import Benchmark, Question, Usage
 
 PROMPTS = Path(__file__).resolve().parent / "prompts"
 _CHARACTERS = 4.0  # of English text in a token
@@ -65,10 +65,3 @@ def applicable(condition: str, benchmark: Benchmark, seed: int) -> list[Question
         return conditions.apply_all(condition, benchmark, seed)
     except UsageError:  # no wrong images to be had
         return []
-
-
-def scored(
-    records: Sequence[Record], questions: Mapping[str, Question]
-) -> list[tuple[Question, Record]]:
-    """Records that are answers, with their questions."""
-    return [(questions[r.question_id], r) for r in records if r.outcome.scored]

@@ -62,9 +62,17 @@ def _dimension(name: str | None) -> str:
 def verdict_words(data: Data) -> str:
     """The verdict; one that finds nothing says what was not looked for."""
     words = WORDS[data["verdict"]]
+    if _by_knowledge_alone(data):
+        return f"leaky by knowledge; text probes: {WORDS[data['parts']['text']]}"
     if data["verdict"] == "clean" and data["parts"]["knowledge"] == "not tested":
         return f"{words}; knowledge not tested"
     return words
+
+
+def _by_knowledge_alone(data: Data) -> bool:
+    """Whether language models answer without images, and nothing else is leaky."""
+    found = [name for name, part in data["parts"].items() if part == "leaky"]
+    return data["verdict"] == "leaky" and set(found) - {"whole_file"} == {"knowledge"}
 
 
 def first_line(data: Data) -> str:
@@ -79,6 +87,12 @@ def first_line(data: Data) -> str:
     best = max(rules, key=lambda p: (p["correct"], p["name"]), default=None)
     if best is not None and best["ci"][0] > max(best["chance"], best["base_rate"]):
         line += f" Picking {best['about'].split(' (')[0]} gets {best['correct']:.0f}."
+    knows = [row for row in (data.get("blind") or {}).get("results", ())
+             if row["call"] == "above" and row["condition"] == "no-images"]  # fmt: skip
+    if knows:
+        best = max(knows, key=lambda row: (row["correct"], row["model"]))
+        line += f" {best['model']}, asked without images, gets {best['correct']:.0f}"
+        line += "." if best["n"] == n else f" of {best['n']}."
     return line
 
 
@@ -280,18 +294,18 @@ def _blind(data: Data) -> list[Table]:
               "shortcut as well (avoid what it picks).")
     ]  # fmt: skip
     against = [
-        Row(row["model"], (f"{row['mode']}, {row['condition']}",
-            share(row["against_probe"]["beyond_probe"]),
-            share(row["against_probe"]["beyond_model"])))
-        for row in blind["results"] if row.get("against_probe")
+        Row(f"{row['mode']}: {row['model']}", tuple(
+            "–" if row["against_probe"][key] is None else share(row["against_probe"][key])
+            for key in ("beyond_probe", "beyond_model")))
+        for row in blind["results"] if row.get("against_probe") and row["condition"] == "no-images"
     ]  # fmt: skip
     if against:
         made.append(
             Table("knowledge", "Knowledge and shortcut apart",
-                  ("model", "asked", "the model, where all probes are wrong",
-                   "all probes, where the model is wrong"), tuple(against),
-                  "What the model has beyond the probes is knowledge, or a shortcut that no "
-                  "probe has.")
+                  ("asked without images", "model, where probes fail",
+                   "probes, where model fails"), tuple(against),
+                  "The probes are all probes combined. What the model has beyond them is "
+                  "knowledge, or a shortcut that no probe has.")
         )  # fmt: skip
     wrong = [
         Row(row["model"], (share(row), percent(row["chance"]), p_words(row, "p_above")), share=row)
@@ -375,18 +389,21 @@ def repair_words(repair: Data) -> str:
 def next_steps(data: Data) -> list[tuple[str, str]]:
     """What to do next, each with the command or file that does it ("" for none)."""
     steps: list[tuple[str, str]] = []
-    repair, blind = data.get("repair"), data.get("blind")
+    repair, blind, known = data.get("repair"), data.get("blind"), _by_knowledge_alone(data)
+    if known:
+        steps.append(("Rewrite what a model answers without the images, so that they decide; ids:",
+                      "blind.all_right_ids in audit.json"))  # fmt: skip
     if any(phrase["asked"] for phrase in data["shortcuts"]["phrases"]):
         text = "Ask each wording about places where the other labels are right, too."
         steps.append((text, ""))
-    elif data["verdict"] == "leaky" and not repair:
+    elif data["verdict"] == "leaky" and not repair and not known:
         text = "Make option blocks, which no reader of the text can answer, and a worksheet:"
         steps.append((text, "scalevqa audit FILE --repair blocks"))
     if repair and repair["files"]:
         steps.append(("Have an expert confirm each borrowed option:", "repair/worksheet.html"))
     if data["verdict"] == "undecided":
         steps += [(f"To decide: {reason}.", "") for reason in data["reasons"][:1]]
-    if data["verdict"] in ("leaky", "measurable", "imbalanced"):
+    if data["verdict"] in ("leaky", "measurable", "imbalanced") and not known:
         steps.append(("Report results on the questions that text does not answer, too; their ids:",
                       "hard.txt"))  # fmt: skip
     if not blind:

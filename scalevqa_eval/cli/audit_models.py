@@ -55,10 +55,9 @@ def ask(
         "output": directory / "runs", "seed": given.seed, "max_concurrency": given.max_concurrency,
     }  # fmt: skip
     if given.adversary:
-        from scalevqa_eval.audit.assemble import known_of
-        from scalevqa_eval.audit.blind import run_blind, with_blind
+        from scalevqa_eval.audit.blind import Known, run_blind, with_blind
 
-        known = known_of(report, target.questions)
+        known = Known.of(report, target.questions)
         blind = _each(
             given, given.adversary, f"without images, {target.name}",
             lambda models, **progress: run_blind(models, target, known, **common, **progress),

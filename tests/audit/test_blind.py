@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def test_avoiding_the_right_option_is_seen_too(tmp_path: Path) -> None:
     found = run_blind([model], benchmark, clusters(benchmark), output=tmp_path)
     assert {row["call"] for row in found.section["results"]} == {"below"}
     assert {finding.kind for finding in found.findings} == {"blind-below-chance"}
+    assert "is right in 0/80 = 0.0 % (95 % 0.0 to " in found.findings[0].message
     assert found.reasons == ()
     assert found.section["elimination"][0]["accuracy"] == 1.0
     assert found.section["none_right"] == 80
@@ -97,7 +99,7 @@ def test_what_a_model_knows_is_set_against_what_the_probe_learned(tmp_path: Path
     pair = row["against_probe"]
     assert [pair[k] for k in ("both", "model_only", "probe_only", "neither")] == [20, 60, 0, 0]
     assert (pair["beyond_probe"]["correct"], pair["beyond_probe"]["n"]) == (60, 60)
-    assert pair["beyond_probe"]["p_value"] < 0.001
+    assert pair["beyond_probe"]["leak_ci"][0] > 0.5
     assert pair["beyond_model"] is None
 
 
@@ -173,6 +175,49 @@ def test_the_command_asks_and_shows(tmp_path: Path, server: Server) -> None:
     page = (tmp_path / "out/audit.html").read_text()
     assert "Language models that saw no images" in page
     assert "openai/any" in (tmp_path / "out/datasheet.md").read_text()
+
+
+def test_knowledge_is_told_from_a_shortcut(tmp_path: Path, server: Server) -> None:
+    """Sums of numbers drawn alike: a model that adds has all of them, and no probe any."""
+    rng = random.Random(0)
+    rows = []
+    for i in range(120):
+        one, two = rng.randrange(10**5, 10**6), rng.randrange(10**5, 10**6)
+        others = [rng.randrange(10**5, 10**6) + rng.randrange(10**5, 10**6) for _ in range(3)]
+        shown = rng.sample([one + two, *others], 4)
+        rows.append(
+            {"No": i, "question": f"What is {one} + {two}?",
+             "answer": "ABCD"[shown.index(one + two)],
+             "options": {c: str(x) for c, x in zip("ABCD", shown, strict=True)}, "image_path": {},
+             "extra_info": {"wsi_name": f"s{i % 20}", "question_type": "type_A"}}
+        )  # fmt: skip
+
+    def adds(seen: Request) -> str:
+        options = dict(re.findall(r"(?m)^\(([A-Z])\) (.*)$", seen.text))
+        asked = re.search(r"(\d+) \+ (\d+)", seen.text)
+        total = str(int(asked[1]) + int(asked[2])) if asked else ""
+        return next((f"<answer>{k}</answer>" for k, v in options.items() if v == total), "none")
+
+    server.answer = adds
+    (tmp_path / "q.json").write_text(json.dumps(rows))
+    done = CliRunner().invoke(
+        app,
+        ["audit", str(tmp_path / "q.json"), "--permutations", "40", "--seeds", "1",
+         "--adversary", "openai/any", "--base-url", server.openai_url,
+         "--output", str(tmp_path / "out")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    audit = json.loads((tmp_path / "out/audit.json").read_text())
+    assert (audit["verdict"], audit["parts"]["knowledge"]) == ("leaky", "leaky")
+    assert audit["parts"]["text"] in ("undecided", "clean")
+    assert "answers 120/120 = 100.0 % (95 % " in audit["reasons"][0]
+    said = " ".join(done.stdout.split())
+    for words in ("openai/any, asked without images, gets 120.", "LEAKY BY KNOWLEDGE"):
+        assert words in said
+    assert "--repair blocks" not in said  # blocks do not mend what is known
+    page = (tmp_path / "out/audit.html").read_text()
+    assert "leaky by knowledge; text probes: " in page
+    assert "Knowledge and shortcut apart" in page
 
 
 def test_options_for_models_need_a_model(tmp_path: Path) -> None:
