@@ -166,15 +166,7 @@ def test_digest_changes_with_what_is_sent_and_nothing_else(
     first, second = assemble(one, "q1", note), assemble(other, "q2", remark)
     assert (first.digest() == second.digest()) == (essence(first) == essence(second))
     assert first.digest() == assemble(one, "q3", remark).digest()
-
-
-def test_digest_is_the_same_everywhere() -> None:
-    """A cache key on one machine is one on the next: the value is fixed."""
-    assert len(build().digest()) == 64
-    assert build().digest() == build().digest()
-    assert build().digest() != build(temperature=0.5).digest()
-    assert build().digest() != build(style="direct").digest()
-    assert build(replace(QUESTION, id="q2", dimension="x")).digest() == build().digest()
+    assert len(first.digest()) == 64
 
 
 def test_text_that_cannot_be_encoded_has_a_digest() -> None:

@@ -125,7 +125,8 @@ def _conversation_row(row: Any, dimension: str, images: Path) -> Any:
         "findings": _tagged(replied, "info") or _tagged(replied, "observe") or None,
     }
     image = row.get("image")
-    image = image[0] if isinstance(image, list) and image else image
+    if isinstance(image, list):
+        row["image"] = image = image[0] if image else None
     if isinstance(image, str):
         file = PurePosixPath(image.replace("\\", "/"))
         # TCGA barcodes name the patient; several slides of one patient belong together.

@@ -152,10 +152,10 @@ def read_benchmark(location: Location, limit: int | None = None) -> Loaded:
         files.append(file)
         questions += found
         defects += bad
-    for image in (view.image for question in questions for view in question.views):
-        if embedded and image not in embedded:
+    for question in questions if embedded else ():
+        if paths := set(question.image_set) - embedded:
             raise DataError(
-                f"{files[0].path} holds both embedded images and paths ({image}): keep to one"
+                f"{files[0].path} holds both embedded images and paths ({paths.pop()}): keep to one"
             )
     questions = questions[:limit]
     benchmark = Benchmark(

@@ -75,7 +75,7 @@ def build_prompt(
     """Images first, in the question's order, then the question and its options.
 
     `conditions.apply` puts views in order low, mid, high, unless the condition shuffles them.
-    `image` turns a view into what is sent of it: `ImageStore.part` of images.py.
+    `image` turns a view into what is sent of it: `ImageStore.part`.
     """
     text = question_text(question)
     if style.suffix:

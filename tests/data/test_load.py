@@ -147,6 +147,7 @@ def test_revision_follows_the_content(tmp_path: Path) -> None:
     second = load_benchmark(save(tmp_path / "q.json", [row(answer="A")])).revision
     assert first != second
     assert len(first) == 12
+    assert repr(load_benchmark(tmp_path / "q.json")) == f"<Benchmark q q: 1 questions, {second}>"
 
 
 def test_the_example_card_loads() -> None:
@@ -285,11 +286,14 @@ def test_rows_of_another_kind(tmp_path: Path, bad: Any) -> None:
     defect(tmp_path, bad)
 
 
-def test_a_field_that_stands_twice(tmp_path: Path) -> None:
-    text = json.dumps([row()]).replace('"D": "fat"', '"D": "fat", "D": "tumour"')
+@pytest.mark.parametrize(
+    ("once", "field"), [('"D": "fat"', "D"), ('"No": 1', "No"), ('"low_mag": "s/l.jpg"', "low_mag")]
+)
+def test_a_field_that_stands_twice(tmp_path: Path, once: str, field: str) -> None:
+    text = json.dumps([row()]).replace(once, f'{once}, "{field}": "other"')
     (tmp_path / "q.json").write_text(text, encoding="utf-8")
     (found,) = read_benchmark(Location(tmp_path / "q.json")).defects
-    assert (found.kind, found.message) == ("type", "the field 'D' stands twice")
+    assert (found.kind, found.message) == ("type", f"the field '{field}' stands twice")
 
 
 def test_ids_without_a_number_are_row_numbers(tmp_path: Path) -> None:
@@ -328,9 +332,11 @@ def test_shapes_that_are_taken(tmp_path: Path) -> None:
         ([1, 2.5, 30], 30, "C", ["1", "2.5", "30"]),
         ({"A": 4, "B": 2}, "A", "A", ["4", "2"]),
         ({"A": "none", "B": 2}, "2", "B", ["none", "2"]),
+        (["A) B) y", "B) y"], "B) y", "B", ["B) y", "y"]),
+        (["gland", "gland."], "gland.", "B", ["gland", "gland."]),
     ],
 )
-def test_numbers_are_options_as_text(
+def test_an_answer_is_an_option_as_the_file_writes_it(
     tmp_path: Path, options: Any, answer: Any, letter: str, texts: list[str]
 ) -> None:
     path = save(tmp_path / "q.json", [row(options=options, answer=answer)])

@@ -147,9 +147,13 @@ def test_pathreasoner_is_open_questions(tmp_path: Path) -> None:
     second = conversation(id="test::1", image="TCGA-GV-A40G-01Z-00-DX2.B.h5")
     second["conversations"][1]["value"] = REPLY.format(info="observe")
     benchmark = load_benchmark(
-        "pathreasoner", data_dir=save_conversations(tmp_path, [conversation(), second])
+        "pathreasoner",
+        data_dir=save_conversations(
+            tmp_path, [conversation(), second, conversation(id=3, image=[])]
+        ),
     )
-    one, two = benchmark.questions
+    one, two, bare = benchmark.questions
+    assert (bare.id, bare.views, bare.slide) == ("3", (), None)
     assert benchmark.prompt == "open"
     assert one.is_open
     assert (one.id, one.text, one.answer) == ("test::0", "Analyze the slide.", "Seminoma: pure.")

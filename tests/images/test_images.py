@@ -151,16 +151,8 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
 
 
 def test_sixteen_bit_colour_becomes_eight(tmp_path: Path) -> None:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        body = name + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
     row = b"\0" + struct.pack(">HHH", 65535, 32768, 0) * 4
-    header = struct.pack(">IIBBBBB", 4, 2, 16, 2, 0, 0, 0)
-    (tmp_path / "a.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(row * 2)) + chunk(b"IEND", b"")
-    )  # fmt: skip
+    (tmp_path / "a.png").write_bytes(png(4, 2, 16, row * 2))
     picture, _, change = sent(tmp_path, "a.png")
     assert "16 to 8 bits" in change
     assert picture.getpixel((1, 1)) == (255, 128, 0)
@@ -313,23 +305,23 @@ def test_a_hole_in_the_middle_is_found_by_a_deep_check(tmp_path: Path) -> None:
     assert found.kind == "truncated"
 
 
-def bomb(width: int, height: int) -> bytes:
+def png(width: int, height: int, bits: int = 8, pixels: bytes = bytes(1000)) -> bytes:
     def chunk(name: bytes, data: bytes) -> bytes:
         body = name + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    squeezed = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", squeezed)
-        + chunk(b"IEND", b"")
-    )  # fmt: skip
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(pixels),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
 
 
 def test_decompression_bombs_are_refused_from_the_header(tmp_path: Path) -> None:
     import tracemalloc
 
-    (tmp_path / "a.png").write_bytes(bomb(60_000, 60_000))
+    (tmp_path / "a.png").write_bytes(png(60_000, 60_000))
     jpeg = bytearray(encoded(noise(), "JPEG"))
     place = jpeg.index(b"\xff\xc0")
     jpeg[place + 5 : place + 9] = struct.pack(">HH", 60_000, 60_000)
@@ -376,7 +368,7 @@ def test_directories_of_a_tiff_are_not_counted(tmp_path: Path) -> None:
 
 
 def test_zero_sides_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(bomb(0, 5))
+    (tmp_path / "a.png").write_bytes(png(0, 5))
     found = problem(tmp_path, "a.png")
     assert found is not None
     assert found.kind == "truncated"
