@@ -207,19 +207,18 @@ class _Options:
         after = rest[_GAP.match(rest).end() :]  # type: ignore[union-attr]
         if not re.search(r"[\w✗❌✘×?]", rest):
             return (exact if match[1].islower() else None) or letter  # an option's text may be "b"
-        tail = None if exact else self._after_own_text(letter, after)
-        if not exact and _MORE.match(rest if tail is None else tail):
+        own = None if exact else self._after_own_text(letter, after)
+        tail = rest if own is None else own
+        if not exact and _MORE.match(tail):
             return _SEVERAL
-        complete = tail is not None and tail.lstrip("\"')")[:1] in (".", ",")  # "A. Yes, …"
-        if tail is None:
+        if own is None:
             closed = rest[0] == ")" and line[match.start(1) - 1] == "("
             if exact or not (closed or (match[1].isupper() and _TAIL.match(rest))):
                 return named
-            if self.with_text(_END.split(after, maxsplit=1)[0]) or _OTHERS.search(
-                _END.split(rest)[0]
-            ):
+            others = _OTHERS.search(_END.split(rest, maxsplit=1)[0])
+            if others or self.with_text(_END.split(after, maxsplit=1)[0]):
                 return _SEVERAL
-        tail = rest if tail is None else tail
+        complete = own is not None and own.lstrip("\"')").startswith((".", ","))  # "A. Yes, …"
         if whole and not (complete or _WHOLE.fullmatch(tail)):
             return None
         tail = tail.partition(",")[0] if complete and not whole else tail
@@ -257,8 +256,8 @@ _REFUSAL = re.compile(
     r"|assist|provide|comply|interpret|analy[sz]e|view|see|diagnos\w+|access|process|fulfill)\b"
 )
 _NOUN = re.compile(
-    r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|diagnosis|(?:final|so|conclusion|response)(?=:))"
-    r"(?!\w)|答案|选项|答え|(?<![不没])[选選][择擇]?",
+    r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|diagnosis"
+    r"|(?:final|so|conclusion|response)(?=:))(?!\w)|答案|选项|答え|(?<![不没])[选選][择擇]?",
     re.IGNORECASE,
 )
 _BEFORE = re.compile(  # what may stand before "answer" in its clause
@@ -330,8 +329,9 @@ def _ladder(said: str, options: _Options) -> tuple[str, str]:
             return boxed if stated in (None, _DENIED, boxed) else _SEVERAL, method
     if stated:
         return stated, "statement"
-    refused = "refusal" if _REFUSAL.search(text[:1000]) else "nothing-found"
-    return _line(text, options) or (refused, "")
+    if found_line := _line(text, options):
+        return found_line
+    return "refusal" if _REFUSAL.search(text[:1000]) else "nothing-found", ""
 
 
 def _stated(text: str, options: _Options) -> str | None:
@@ -352,10 +352,11 @@ def _stated(text: str, options: _Options) -> str | None:
 def _statements(text: str, options: _Options) -> Iterator[tuple[str, int, int]]:
     """ "The answer is B", "Answer: B" and the like: what it comes to, and where it stands."""
     for noun in _NOUN.finditer(text):
-        before = _BEFORE.search(text, max(0, noun.start() - 60), noun.start())
-        link = _LINK.match(text, noun.end()) if before else None
-        following = text[link.end() : link.end() + 700] if link else ""
-        if link and (said := options.read(following) or (_NONE.match(following) and _DENIED)):
+        link = _LINK.match(text, noun.end())
+        if not link or not _BEFORE.search(text, max(0, noun.start() - 60), noun.start()):
+            continue
+        following = text[link.end() : link.end() + 700]
+        if said := options.read(following) or (_NONE.match(following) and _DENIED):
             sentence = _END.split(text[max(0, noun.start() - 200) : noun.start()])[-1]
             if _CONDITION.search(sentence) or _DENIAL.search(link[0]):
                 said = _DENIED
@@ -378,7 +379,7 @@ def _line(text: str, options: _Options) -> tuple[str, str] | None:
     """A last or first line that is a letter, and no item of a list, or an option's text."""
     lines = text.split("\n")
     items = {item[1].upper() for line in lines if (item := _ITEM.match(line))}
-    for line in (lines[-1], lines[0]):
+    for line in dict.fromkeys((lines[-1], lines[0])):
         if _LETTER.match(line) and (found := options.read(line, whole=True)):
             return _SEVERAL if len(lines) > 1 and items - {found} else found, "letter"
     for line in (lines[-1], lines[0]):
