@@ -75,7 +75,7 @@ def compare(
         from dataclasses import asdict
 
         value = {
-            "comparisons": [comparison.to_json() for comparison in comparisons],
+            "comparisons": list(map(asdict, comparisons)),
             "ranks": [
                 {"run": str(path), **asdict(rank)} for path, rank in zip(paths, ranks, strict=False)
             ],

@@ -9,15 +9,33 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Usage
 
 VARIABLE = "SCALEVQA_PRICES"
-RATES = ("input", "cached", "output")
 # gpt-5.4-2026-03-05, claude-opus-4-5-20251101, gemini-3.5-flash-latest: priced as their family.
 _SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)\Z")
+
+_Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Day = Annotated[
+    datetime.date | None,
+    BeforeValidator(lambda day: day.date() if isinstance(day, datetime.datetime) else day),
+]
+
+
+class Price(BaseModel):
+    """Dollars per million tokens, and the last day on which that is so."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input: _Rate
+    cached: _Rate
+    output: _Rate
+    until: _Day = None
 
 
 def cost(model_name: str, usage: Usage) -> float | None:
@@ -25,37 +43,32 @@ def cost(model_name: str, usage: Usage) -> float | None:
 
     Raises DataError if the file that SCALEVQA_PRICES names cannot be used.
     """
-    rates = rates_of(model_name)
-    if rates is None:
+    price = price_of(model_name)
+    if price is None:
         return None
-    if not any(rates.values()):
+    if not (price.input or price.cached or price.output):
         return 0.0
     if usage.prompt_tokens is None or usage.completion_tokens is None:
         return None
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     dollars = (
-        (usage.prompt_tokens - cached) * rates["input"]
-        + cached * rates["cached"]
-        + usage.completion_tokens * rates["output"]
+        (usage.prompt_tokens - cached) * price.input
+        + cached * price.cached
+        + usage.completion_tokens * price.output
     )
     return dollars / 1_000_000
 
 
-def rates_of(model_name: str, today: datetime.date | None = None) -> Mapping[str, float] | None:
-    """Dollars per million tokens (`input`, `cached`, `output`), or None if they are unknown."""
+def price_of(model_name: str, today: datetime.date | None = None) -> Price | None:
+    """The price of a model's tokens, or None if it is unknown."""
     table = _table(os.environ.get(VARIABLE, ""))
-    entry = _find(table, model_name) or _find(table, _SNAPSHOT.sub("", model_name))
-    if entry is None:
+    price = _find(table, model_name) or _find(table, _SNAPSHOT.sub("", model_name))
+    if price and price.until and (today or datetime.date.today()) > price.until:
         return None
-    until = entry.get("until")
-    if isinstance(until, datetime.datetime):  # a date too, but one that compares with no date
-        until = until.date()
-    if until is not None and (today or datetime.date.today()) > until:
-        return None
-    return {rate: float(entry[rate]) for rate in RATES}
+    return price
 
 
-def _find(table: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
+def _find(table: Mapping[str, Price], name: str) -> Price | None:
     if name in table:
         return table[name]
     patterns = [key for key in table if key.endswith("*") and name.startswith(key[:-1])]
@@ -63,7 +76,7 @@ def _find(table: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any
 
 
 @lru_cache(maxsize=8)
-def _table(own: str) -> Mapping[str, Mapping[str, Any]]:
+def _table(own: str) -> Mapping[str, Price]:
     built_in = resources.files(__package__) / "prices.yaml"
     table = _read(built_in.read_text("utf-8"), "prices.yaml")
     if own:
@@ -75,27 +88,19 @@ def _table(own: str) -> Mapping[str, Mapping[str, Any]]:
     return table
 
 
-def _read(text: str, place: str) -> dict[str, Mapping[str, Any]]:
+def _read(text: str, place: str) -> dict[str, Price]:
     from scalevqa_eval.data import read_yaml
 
     table = read_yaml(text, place) or {}
     if not isinstance(table, dict):
         raise DataError(f"{place} must map model names to prices")
+    prices: dict[str, Price] = {}
     for name, entry in table.items():
-        if not _is_price(entry):
+        try:
+            prices[str(name)] = Price.model_validate(entry)
+        except ValidationError:
             raise DataError(
                 f"{place}: {name} needs input, cached and output in dollars per million tokens, "
                 "such as {input: 2.5, cached: 0.25, output: 15}"
-            )
-    return {str(name): entry for name, entry in table.items()}
-
-
-def _is_price(entry: object) -> bool:
-    if not isinstance(entry, dict) or not set(entry) <= {*RATES, "until"}:
-        return False
-    rates = [entry.get(rate) for rate in RATES]
-    numbers = all(
-        isinstance(rate, int | float) and not isinstance(rate, bool) and 0 <= rate < float("inf")
-        for rate in rates
-    )
-    return numbers and isinstance(entry.get("until", datetime.date.min), datetime.date)
+            ) from None
+    return prices

@@ -15,7 +15,7 @@ from scalevqa_eval import conditions as conditions_
 from scalevqa_eval.errors import DataError, ScaleVQAError, UsageError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model, TrainableModel, load_model
-from scalevqa_eval.models.prices import rates_of
+from scalevqa_eval.models.prices import price_of
 from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.prompts import load_style
 from scalevqa_eval.run.asking import Asker, RetryPolicy, Throttle
@@ -90,7 +90,7 @@ def evaluate(
         every = [question for plan in plans for question in plan.questions.values()]
         _check_model(model, every, sampling)
         _check_images(images, every)
-        rates_of(model.name)  # a price file that cannot be read is found before it is needed
+        price_of(model.name)  # a price file that cannot be read is found before it is needed
         for plan in plans:
             stack.enter_context(locked(plan.directory))
 

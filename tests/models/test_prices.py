@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scalevqa_eval.errors import DataError
-from scalevqa_eval.models.prices import cost, rates_of
+from scalevqa_eval.models.prices import cost, price_of
 from scalevqa_eval.types import Usage
 
 MILLION = 1_000_000
@@ -53,12 +53,12 @@ def test_local_models_cost_nothing(name: str) -> None:
     ],
 )
 def test_a_dated_name_has_the_price_of_its_family(name: str, family: str) -> None:
-    assert rates_of(name) == rates_of(family) is not None
+    assert price_of(name) == price_of(family) is not None
 
 
 def test_a_mini_model_does_not_have_the_price_of_the_large_one() -> None:
-    assert rates_of("openai/gpt-5.4-mini") != rates_of("openai/gpt-5.4")
-    assert rates_of("openai/gpt-5.4-huge") is None
+    assert price_of("openai/gpt-5.4-mini") != price_of("openai/gpt-5.4")
+    assert price_of("openai/gpt-5.4-huge") is None
 
 
 def test_own_prices_overrule_and_the_longest_pattern_wins(own: Path) -> None:
@@ -78,8 +78,8 @@ def test_own_prices_overrule_and_the_longest_pattern_wins(own: Path) -> None:
 def test_a_price_that_has_ended_is_unknown(own: Path, until: str) -> None:
     own.write_text(f"openai/mine: {{input: 2, cached: 0.5, output: 8, until: {until}}}")
     last = datetime.date(2026, 12, 31)
-    assert rates_of("openai/mine", last) is not None
-    assert rates_of("openai/mine", last + datetime.timedelta(days=1)) is None
+    assert price_of("openai/mine", last) is not None
+    assert price_of("openai/mine", last + datetime.timedelta(days=1)) is None
 
 
 @pytest.mark.parametrize(
