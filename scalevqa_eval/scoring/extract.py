@@ -93,12 +93,9 @@ _ERROR = re.compile(
     r"\[?request[_ ](?:failed|timed out)|\{\s{0,3}[\"']error[\"']|(?:http|error) [45]\d\d\b)"
 )
 _TURN = re.compile(  # another speaker, or a further question
-    r"(?<!^)(?:<[|｜/]?(?:im_end|eot_id|endoftext|end|end_of_turn|eos|s|user|end▁of▁sentence)[|｜]?>"
-    r"|<\|(?:im_start|start_header_id)\|>|<start_of_turn>|\[/?INST\]"
-    r"|\n[ *#]{0,6}(?:human|user|人类|用户)[ *]{0,3}:"
-    r"|\n[ *#>]{0,6}(?:question|问题|题目|q)(?: ?#?(?:[2-9]|1\d)\b)?[ *]{0,3}[.:)]"
-    r"|(?<=[a-z.!?)*])(?:user|assistant)\n)",
-    re.IGNORECASE,
+    r"(?i)(?<!^)(?:<[|｜][\w▁]{1,40}[|｜]>|<(?:/s|eos|endoftext|(?:start|end)_of_turn)>|\[/?INST\]"
+    r"|\n[ *#]{0,6}(?:human|user|人类|用户)[ *]{0,3}:|(?<=[a-z.!?)*])(?:user|assistant)\n"
+    r"|\n[ *#>]{0,6}(?:question|问题|题目|q)(?: ?#?(?:[2-9]|1\d)\b)?[ *]{0,3}[.:)])"
 )
 _STYLE = re.compile(r"\\(?:text|math)?(?:bf|it|rm|sf|tt|normal|cal)?\s?\{([^{}\\]{1,400})\}")
 _MARKS = re.compile(r"[*`#~$]+|__|\\[()\[\]]|\\boxed\b|</?[a-z][a-z_]{0,15}\s?/?>")
@@ -157,7 +154,6 @@ _TAIL = re.compile(  # what may follow a letter that is the answer
     rf"{_CLOSE} ?(?:$|[,;:!。—–(]|\.(?![A-Za-z])"
     r"|(?:because|since|as|based|due|given|which|and|with)\b|[\u3040-\u30ff\u4e00-\u9fff])"
 )
-_GAP = re.compile(rf"{_CLOSE} ?[.:,]?[ \"'(:–—]{{0,4}}(?:- )?")
 _MORE = re.compile(  # another letter: "A and C", "A, (C)"
     rf"{_CLOSE}(?: ?(?:,|/|&|\+|;|-|–|as well as |and/or |and |or |to |plus |和|或|与|及) ?"
     r"(?:(?:also|possibly|maybe|option|choice|both|or|and|it is|it['’]s) ){0,2}"
@@ -204,10 +200,9 @@ class _Options:
             unknown = re.fullmatch(r"\W{0,3}[A-Z]\W{0,3}", line)
             return named or (_UNKNOWN if unknown else None)
         letter, rest = match[1].upper(), line[match.end() :]
-        after = rest[_GAP.match(rest).end() :]  # type: ignore[union-attr]
         if not re.search(r"[\w✗❌✘×?]", rest):
             return (exact if match[1].islower() else None) or letter  # an option's text may be "b"
-        own = None if exact else self._after_own_text(letter, after)
+        own = None if exact else self._after_own_text(letter, rest)
         tail = rest if own is None else own
         if not exact and _MORE.match(tail):
             return _SEVERAL
@@ -216,7 +211,7 @@ class _Options:
             if exact or not (closed or (match[1].isupper() and _TAIL.match(rest))):
                 return named
             others = _OTHERS.search(_END.split(rest, maxsplit=1)[0])
-            if others or self.with_text(_END.split(after, maxsplit=1)[0]):
+            if others or self.with_text(_END.split(rest.lstrip(" .):,]\"'(–—"), maxsplit=1)[0]):
                 return _SEVERAL
         complete = own is not None and own.lstrip("\"')").startswith((".", ","))  # "A. Yes, …"
         if whole and not (complete or _WHOLE.fullmatch(tail)):
