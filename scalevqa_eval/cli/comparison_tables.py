@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from scalevqa_eval.cli.run_table import plain_table
 from scalevqa_eval.compare import Comparison, Row
 from scalevqa_eval.pages import one_line
 from scalevqa_eval.statistics import Rank
@@ -16,26 +17,11 @@ _LEGEND = (
 )
 
 
-def _table(*, title: Sequence[str] = (), notes: Sequence[str] = (), padding: int = 0) -> Table:
-    return Table(
-        title="\n".join(map(one_line, title)) or None,
-        caption="\n".join(map(one_line, notes)) or None,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="",
-        box=None,
-        pad_edge=False,
-        padding=(0, 1, 0, padding),
-        width=79,
-    )
-
-
 def comparison_table(comparison: Comparison) -> Table:
     """k/n of both, the difference in points with its interval, p-values and power."""
     title = [f"A = {comparison.first}", f"B = {comparison.second}"]
     title += [f"A - B: {comparison.meaning}"] if comparison.meaning else []
-    table = _table(title=title, notes=_notes(comparison))
+    table = plain_table(title, _notes(comparison), padding=0)
     table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
     for name in ("A", "B", "A - B, points", "McNemar", "swap p", "BH p", "sees"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -75,7 +61,7 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def changes_table(comparison: Comparison, limit: int) -> Table:
     """The first `limit` questions whose score changed."""
-    table = _table(padding=1)
+    table = plain_table()
     table.add_column("changed", ratio=1, no_wrap=True, overflow="ellipsis")
     for name in ("dimension", "A", "B", "right in"):
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=22)
@@ -88,7 +74,7 @@ def changes_table(comparison: Comparison, limit: int) -> Table:
 
 def ranks_table(names: Sequence[str], ranks: Sequence[Rank]) -> Table:
     """Runs in order of rank, with rank intervals."""
-    table = _table(notes=[f"Rank intervals: {ranks[0].method}."], padding=1)
+    table = plain_table(notes=[f"Rank intervals: {ranks[0].method}."])
     table.add_column("rank", justify="right")
     table.add_column("95 %", justify="right")
     table.add_column("run", ratio=1, no_wrap=True, overflow="ellipsis")

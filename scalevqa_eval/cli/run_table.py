@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -12,21 +12,29 @@ from scalevqa_eval.pages import one_line, percent, span
 _NOTABLE = ("unparsed", "truncated", "refused")
 
 
-def summary_table(summary: Mapping[str, Any]) -> Table:
-    """The per-dimension table: k/n, percent and 95 % interval in each row, then what went wrong."""
-    place = " ".join(filter(None, (summary["benchmark"], summary["split"])))
-    title = f"{summary['model']} on {place}, {summary['condition']}"
-    table = Table(
-        title=one_line(title),
-        caption=_caption(summary),
+def plain_table(
+    title: Sequence[str] = (), notes: Sequence[str] = (), *, width: int = 79, padding: int = 1
+) -> Table:
+    """A table without lines; `title` stands above it and `notes` below."""
+    return Table(
+        title="\n".join(map(one_line, title)) or None,
+        caption="\n".join(map(one_line, notes)) or None,
         title_justify="left",
         caption_justify="left",
         title_style="bold",
         caption_style="",
         box=None,
         pad_edge=False,
-        width=78,
+        padding=(0, 1, 0, padding),
+        width=width,
     )
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """The per-dimension table: k/n, percent and 95 % interval in each row, then what went wrong."""
+    place = " ".join(filter(None, (summary["benchmark"], summary["split"])))
+    title = f"{summary['model']} on {place}, {summary['condition']}"
+    table = plain_table([title], _caption(summary), width=78)
     table.add_column("", ratio=1, overflow="ellipsis", no_wrap=True)
     table.add_column("k/n", justify="right", no_wrap=True)
     table.add_column("%", justify="right", no_wrap=True)
@@ -53,7 +61,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _caption(summary: Mapping[str, Any]) -> str:
+def _caption(summary: Mapping[str, Any]) -> list[str]:
     lines = []
     if not summary["complete"]:
         lines.append(
@@ -95,7 +103,7 @@ def _caption(summary: Mapping[str, Any]) -> str:
         lines.append(", ".join(parts))
     if read and (parts := _spent(read)):
         lines.append(f"The reader: {', '.join(parts)}.")
-    return "\n".join(lines)
+    return lines
 
 
 def _letters(bias: Mapping[str, Any]) -> str:

@@ -415,6 +415,10 @@ def test_a_model_is_started_before_the_first_prompt_and_not_for_nothing(tmp_path
     assert model.started == 1
     evaluate(model, questions, output=tmp_path / "runs", cache=False)
     assert model.started == 1
+    evaluate(Slow(), questions, output=tmp_path / "kept")
+    cached = Slow()
+    assert evaluate(cached, questions, output=tmp_path / "again").complete
+    assert cached.started == 0
 
 
 def test_a_model_that_does_not_start_says_why(tmp_path: Path) -> None:
