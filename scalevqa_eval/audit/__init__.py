@@ -7,7 +7,7 @@
 One direction: `reading` (questions, clusters, findings) → `table` (texts, no answers) →
 `features` → `probes` → `crossval` → `inference` and `verdict` (against `redraws`) → `results`,
 `conclusions` and `report` (audit.json) → `tables` and the page; `assemble` calls them in turn.
-Beside it `position`, `phrases`, `mates`, `transfer`, `blind`, `visual`, and `dataset` and `repair`.
+Beside it `position`, `phrases`, `transfer`, `blind`, `visual`, and `dataset` and `repair`.
 """
 
 from __future__ import annotations

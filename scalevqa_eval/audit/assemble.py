@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from scalevqa_eval import __version__
@@ -33,7 +32,7 @@ from scalevqa_eval.audit.textonly import TextOnly, probe_text
 from scalevqa_eval.audit.transfer import Transfer, probe_transfer
 from scalevqa_eval.audit.verdict import MARGIN, Verdict, overall
 from scalevqa_eval.errors import UsageError
-from scalevqa_eval.scoring.groups import group_accuracy
+from scalevqa_eval.scoring.groups import counterfactual_groups, group_accuracy
 from scalevqa_eval.types import Benchmark
 
 Tick = Callable[[str], None]
@@ -124,7 +123,7 @@ def audit(
         whole_file=_ordered(text.whole_file, loaded.dimensions),
         partial_inputs=text.partial_inputs,
         position=position,
-        groups=_groups(text),
+        groups=_groups(selected, text),
         phrases=tuple(phrases),
         cues=cues(text),
         questions=_leaks(selected, text),
@@ -133,7 +132,7 @@ def audit(
             *(transfer.findings if transfer is not None else ()),
         ),
         self_test={"passed": True, "probes": list(text.checked)},
-        sections={} if transfer is None else {"transfer": transfer.to_json()},
+        sections={} if transfer is None else {"transfer": transfer.section},
         source=selected.questions,
     )  # fmt: skip
 
@@ -181,26 +180,25 @@ def _ordered(strata: Sequence[StratumResult], names: Sequence[str]) -> tuple[Str
     return (strata[0], *rest)
 
 
-def _groups(text: TextOnly) -> dict[str, Any] | None:
+def _groups(selected: Selection, text: TextOnly) -> dict[str, Any] | None:
     """Counterfactual groups, and how many the text alone answers whole."""
-    mates = text.mates
-    if not mates.count:
+    labels = text.clusters.tolist()
+    asked = [selected.questions[place] for place in text.table.order]
+    groups = counterfactual_groups(asked, labels)
+    if not groups:
         return None
-    groups = [np.flatnonzero(mates.group == k).tolist() for k in range(mates.count)]
-    correct, interval = group_accuracy(
-        text.credit(COMBINED).tolist(), groups, text.clusters.tolist()
-    )
+    correct, interval = group_accuracy(text.credit(COMBINED).tolist(), groups, labels)
     chances = [math.prod(text.table.chances[group].tolist()) for group in groups]
     return {
-        "groups": mates.count,
+        "groups": len(groups),
         "questions": sum(map(len, groups)),
         "all_right": {
             "correct": rounded(correct),
-            "n": mates.count,
-            "accuracy": rounded(correct / mates.count),
+            "n": len(groups),
+            "accuracy": rounded(correct / len(groups)),
             "ci": [rounded(interval.low), rounded(interval.high)],
             "ci_method": interval.method,
-            "chance": rounded(sum(chances) / mates.count),
+            "chance": rounded(sum(chances) / len(groups)),
         },
     }
 

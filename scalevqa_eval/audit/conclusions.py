@@ -53,7 +53,7 @@ def reasons(
         lines.append("right options are not spread evenly over positions")
     if transfer is not None and transfer.verdict in ("leaky", "measurable"):
         lines.append(
-            f"fitted on {transfer.trained_on}, all probes combined answer {transfer.whole.share} "
+            f"fitted on {transfer.trained_on}, all probes combined answer {transfer.share} "
             "without images"
         )
     undecided = [s for s in strata if s.verdict == "undecided"]
@@ -131,17 +131,13 @@ def _design(text: TextOnly, settings: Mapping[str, Any]) -> list[Finding]:
     trained = [p for p in whole.probes if p.kind == "learned"]
     worst = min(trained, key=lambda p: p.accuracy, default=None)
     if worst is not None and worst.share.ci[1] < worst.share.chance - settings["margin"]:
-        extra = ""
-        if text.mates.count:
-            extra = f" {int((text.mates.group >= 0).sum()):,} questions stand in such groups."
         found.append(
             Finding("counterfactual-design", "note",
                     f"Trained probes are far below chance ({worst.title}: {worst.share}, chance "
                     f"{100 * worst.share.chance:.1f} %): what is right on some slides is wrong "
                     "for the same text on others, as in a counterfactual design. That is no leak "
-                    f"of one question's text.{extra}",
-                    {"probe": worst.name, "accuracy": round(worst.accuracy, 6),
-                     "groups": text.mates.count})
+                    "of one question's text.",
+                    {"probe": worst.name, "accuracy": round(worst.accuracy, 6)})
         )  # fmt: skip
     majority = whole.majority
     excess = majority.accuracy - majority.chance

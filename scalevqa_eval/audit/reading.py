@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalevqa_eval.audit.clusters import Clusters, cluster_fields, find_clusters
-from scalevqa_eval.audit.findings import Finding, Severity
+from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.table import content_key
 from scalevqa_eval.audit.tokens import MAX_CHARACTERS, normalise
 from scalevqa_eval.errors import DataError
@@ -25,7 +25,6 @@ MOST = 30_000
 the slides, time and memory grow with the questions."""
 _OPTIONS = 4  # a question of more counts as several
 _ROWS = 20  # shown in one finding
-_IDS = 100
 
 
 def read_for_audit(
@@ -94,67 +93,44 @@ class Selection:
 
 def select(questions: Sequence[Question]) -> Selection:
     """Check and select. Raises DataError if no question has options."""
-    findings: list[Finding] = []
     usable = [q for q in questions if _usable(q)]
-    unusable = [q for q in questions if not _usable(q)]
-    opened = [q for q in usable if q.is_open]
     kept = [q for q in usable if not q.is_open]
-    if unusable:
-        findings.append(
-            _finding("unusable-question", "error", unusable,
-                     "{n} with an empty or non-text question, option or answer; left out")
-        )  # fmt: skip
-    if opened:
-        findings.append(_finding("open-question", "note", opened, "{n} without options; left out"))
     if not kept:
         raise DataError("nothing to audit: no question has options (A, B, …) and an answer")
-    findings += _identity_findings(kept)
-    findings += _text_findings(kept)
+    number = Counter(q.id for q in kept)
+    shared = [q.id for q in kept if number[q.id] > 1]
+    foreign = [q.id for q in kept if not _latin("".join(q.options.values()))]
     clusters = find_clusters(kept)
-    findings += _cluster_findings(kept, clusters)
-    return Selection(tuple(kept), clusters, tuple(findings))
+    findings = [
+        Finding.about((q.id for q in questions if not _usable(q)), "unusable-question", "error",
+                      "{n} with an empty or non-text question, option or answer; left out"),
+        Finding.about((q.id for q in usable if q.is_open), "open-question", "note",
+                      "{n} without options; left out"),
+        Finding.about(shared, "duplicate-id", "error",
+                      f"{len(shared):,} questions share their id with another"),
+        Finding.about((q.id for q in kept if _repeats(q)), "duplicate-options", "error",
+                      "{n} with two options of the same text"),
+        Finding.about((q.id for q in kept
+                       if max(map(len, (q.text, *q.options.values()))) > MAX_CHARACTERS),
+                      "long-text", "warning",
+                      f"{{n}} with a text of more than {MAX_CHARACTERS:,} characters: its "
+                      "beginning and end alone were read"),
+        Finding.about(foreign if len(foreign) * 10 > len(kept) else (), "other-script", "note",
+                      "{n} not in Latin letters: probes of English words (negations, hedges) see "
+                      "nothing there; all others work"),
+    ]  # fmt: skip
+    concerned = [finding for finding in findings if finding.question_ids]
+    return Selection(tuple(kept), clusters, (*concerned, *_cluster_findings(len(kept), clusters)))
 
 
 def _usable(question: Question) -> bool:
-    texts = [question.text, *question.options.values()]
-    if not all(isinstance(text, str) for text in texts):
-        return False
-    return all(text.strip() for text in question.options.values())
+    return all(isinstance(text, str) for text in (question.text, *question.options.values())) and (
+        all(text.strip() for text in question.options.values())
+    )
 
 
-def _identity_findings(kept: Sequence[Question]) -> list[Finding]:
-    found = []
-    repeated = {key for key, count in Counter(q.id for q in kept).items() if count > 1}
-    if repeated:
-        found.append(
-            _finding("duplicate-id", "error", [q for q in kept if q.id in repeated],
-                     "{n} share their id with another")
-        )  # fmt: skip
-    same = [q for q in kept if len({normalise(t) for t in q.options.values()}) < len(q.options)]
-    if same:
-        found.append(
-            _finding("duplicate-options", "error", same, "{n} with two options of the same text")
-        )
-    return found
-
-
-def _text_findings(kept: Sequence[Question]) -> list[Finding]:
-    found = []
-    long = [q for q in kept if max(map(len, (q.text, *q.options.values()))) > MAX_CHARACTERS]
-    if long:
-        found.append(
-            _finding("long-text", "warning", long,
-                     f"{{n}} with a text of more than {MAX_CHARACTERS:,} characters: its "
-                     "beginning and end alone were read")
-        )  # fmt: skip
-    foreign = [q for q in kept if not _latin("".join(q.options.values()))]
-    if len(foreign) * 10 > len(kept):
-        found.append(
-            _finding("other-script", "note", foreign,
-                     "{n} not in Latin letters: probes of English words (negations, hedges) see "
-                     "nothing there; all others work")
-        )  # fmt: skip
-    return found
+def _repeats(question: Question) -> bool:
+    return len({normalise(t) for t in question.options.values()}) < len(question.options)
 
 
 def _latin(text: str) -> bool:
@@ -162,55 +138,30 @@ def _latin(text: str) -> bool:
     return not letters or sum(ord(c) < 0x250 for c in letters) * 2 > len(letters)
 
 
-def _cluster_findings(kept: Sequence[Question], clusters: Clusters) -> list[Finding]:
+def _cluster_findings(n: int, clusters: Clusters) -> list[Finding]:
     if not clusters.source:
         return [
-            Finding(
-                "no-clusters",
-                "warning",
-                "No slide, patient or page is given for any question, and none could be found: "
-                "intervals assume that questions are independent, and folds may split a slide.",
-            )
-        ]
+            Finding("no-clusters", "warning",
+                    "No slide, patient or page is given for any question, and none could be found: "
+                    "intervals assume that questions are independent, and folds may split a slide.")
+        ]  # fmt: skip
     found = []
     if not clusters.known:
         found.append(
-            Finding(
-                "clusters-guessed",
-                "warning",
-                f"Slides are not given for all questions; {clusters.source} is used instead "
-                f"({clusters.count:,} clusters).",
-                {"source": clusters.source, "clusters": clusters.count},
-            )
-        )
+            Finding("clusters-guessed", "warning",
+                    f"Slides are not given for all questions; {clusters.source} is used instead "
+                    f"({clusters.count:,} clusters).",
+                    {"source": clusters.source, "clusters": clusters.count})
+        )  # fmt: skip
     if clusters.count < 5:
+        who = "The only question comes" if n == 1 else f"All {n:,} questions come"
         what = "one cluster" if clusters.count == 1 else f"{clusters.count} clusters"
         found.append(
-            Finding(
-                "few-clusters",
-                "warning",
-                f"{_all(len(kept))} from {what} ({clusters.source}): intervals "
-                "count each cluster as one answer, and nothing can be certified.",
-                {"clusters": clusters.count},
-            )
-        )
+            Finding("few-clusters", "warning",
+                    f"{who} from {what} ({clusters.source}): intervals count each cluster as one "
+                    "answer, and nothing can be certified.", {"clusters": clusters.count})
+        )  # fmt: skip
     return found
-
-
-def _all(n: int) -> str:
-    return "The only question comes" if n == 1 else f"All {n:,} questions come"
-
-
-def _finding(kind: str, severity: Severity, concerned: Sequence[Question], message: str) -> Finding:
-    number = f"{len(concerned):,} question" + ("" if len(concerned) == 1 else "s")
-    ids = tuple(sorted({str(question.id) for question in concerned}))
-    return Finding(
-        kind,
-        severity,
-        message.format(n=number),
-        {"questions": len(concerned)},
-        ids[:_IDS],
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from scalevqa_eval.audit.inference import (
     share,
 )
 from scalevqa_eval.audit.logit import Layout
-from scalevqa_eval.audit.mates import Mates, find_mates
 from scalevqa_eval.audit.probes import (
     COMBINED,
     COMBINED_FILE,
@@ -67,7 +66,6 @@ class TextOnly:
     table: Table
     gold: Ints
     clusters: Ints
-    mates: Mates
     strata: tuple[StratumResult, ...]
     whole_file: tuple[StratumResult, ...]
     partial_inputs: dict[str, Share]
@@ -133,7 +131,7 @@ def probe_text(
     if count:
         majority = _learned(MAJORITY.name, MAJORITY.about, False, answers, null_seeds)
     given = Given(table.chances, labels, majority)
-    mates = find_mates(table, gold, [questions[i] for i in table.order], labels)
+    balanced = _balanced(table, gold)
     masks = _masks(table)
     rule_p = {
         name: {rule: _rule_p(table, scores[rule], together, gold, given, mask, seed)
@@ -141,16 +139,27 @@ def probe_text(
         for name, mask in masks.items()
     }  # fmt: skip
     parts = [Stratum(name, mask, rule_p[name]) for name, mask in masks.items()]
-    single = [replace(part, by_design=bool(mates.balanced[part.mask].all())) for part in parts]
+    single = [replace(part, by_design=bool(balanced[part.mask].all())) for part in parts]
     strata = evaluate_strata(single, [c for c in credits if not c.file], given, margin)
     whole = evaluate_strata(parts, [c for c in credits if c.name != COMBINED], given, margin)
     leak, spread = _leak_scores(table, gold, answers)
     return TextOnly(
-        table, gold, labels, mates, tuple(strata), tuple(whole),
+        table, gold, labels, tuple(strata), tuple(whole),
         _partial(answers, strata[0], given) if answers else {},
         tuple(credits), rule_p, leak, spread, count, seeds if count else 0,
         null_seeds if count else 0, tuple(sorted(set(checked) - {MAJORITY.name, *PARTIAL})),
     )  # fmt: skip
+
+
+def _balanced(table: Table, gold: Ints) -> npt.NDArray[np.bool_]:
+    """Whether each option is right equally often over all questions of this text: then a reader of
+    the text alone is right in exactly 1/K of them, whatever it has learned.
+    """
+    width = int(table.sizes.max())
+    counts = np.bincount(table.wording * width + gold, minlength=(table.wording.max() + 1) * width)
+    right = counts.reshape(-1, width)[table.wording]
+    outside = np.arange(width) >= table.sizes[:, None]
+    return np.asarray(((right == right[:, :1]) | outside).all(1))
 
 
 def _mixtures(trained: Sequence[Learned]) -> dict[str, list[str]]:

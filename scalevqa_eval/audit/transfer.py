@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scalevqa_eval.audit.crossval import Draw, cross_validate, fold_count, make_folds, option_credit
 from scalevqa_eval.audit.features import Features
@@ -14,7 +15,7 @@ from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.inference import clustered_p, share
 from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE, MAJORITY, learned
 from scalevqa_eval.audit.reading import select
-from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
+from scalevqa_eval.audit.redraws import DRAWS, given_answers, relabelled_together
 from scalevqa_eval.audit.results import Share, p_rounded
 from scalevqa_eval.audit.selftest import must_not_move
 from scalevqa_eval.audit.table import content_key, gold_offsets, make_table, numbered
@@ -22,53 +23,24 @@ from scalevqa_eval.audit.verdict import MARGIN, SIDE_LEVEL, Verdict, decide
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark, Question
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A share of right answers and its one-sided p-value, which knows slides."""
-
-    share: Share
-    p_value: float
-
-    def to_json(self) -> dict[str, Any]:
-        p = {"p_value": p_rounded(self.p_value), "p_least": 1 / (DRAWS + 1)}
-        return {**self.share.to_json(), **p}
+Tested = tuple[Share, float]
+"""A share of right answers and its one-sided p-value, which knows slides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """All probes combined, fitted on `trained_on`, on the audited questions.
+    """All probes combined, fitted on `trained_on`, on the audited questions one at a time.
 
-    `whole` is one question at a time, `file` with what both files show. `credits` has each
-    probe's credit per audited question, in their order.
+    `section` is what audit.json holds, `credits` has each probe's credit per audited question, in
+    their order.
     """
 
     trained_on: str
-    trained_questions: int
-    whole: Part
-    file: Part
-    by_dimension: dict[str, Part]
-    by_probe: dict[str, Part]
+    share: Share
+    verdict: Verdict
+    section: dict[str, Any]
     credits: dict[str, list[float]]
     findings: tuple[Finding, ...]
-    margin: float
-
-    @property
-    def verdict(self) -> Verdict:
-        shown = self.whole.p_value <= SIDE_LEVEL
-        return decide(shown, self.whole.share.leak_ci[1], 0.0, self.margin)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **self.whole.to_json(),
-            "probe": COMBINED,
-            "verdict": self.verdict,
-            "trained_on": self.trained_on,
-            "trained_questions": self.trained_questions,
-            "by_dimension": {name: part.to_json() for name, part in self.by_dimension.items()},
-            "by_probe": {name: part.to_json() for name, part in self.by_probe.items()},
-            "whole_file": self.file.to_json(),
-        }
 
 
 def probe_transfer(
@@ -92,7 +64,6 @@ def probe_transfer(
     place = [i for i, q in enumerate(taken.questions) if content_key(q) not in known]
     fresh = [taken.questions[i] for i in place]
     name = " ".join(dict.fromkeys(filter(None, (train.name, train.split))))
-    findings = _overlap_findings(name, len(taken.questions) - len(fresh), fresh, questions)
     if len(fresh) < 4:
         raise DataError(
             f"{name} has {len(fresh)} questions that are not among those audited: too few to fit on"
@@ -130,35 +101,39 @@ def probe_transfer(
         credits[MAJORITY.name], table.chances,
     )  # fmt: skip
 
-    def part(key: str, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Part:
-        p, _ = given_answers(
-            worth[key][mask[table.owner]], table.sizes[mask], together[mask], gold[mask], seed=seed
-        )
-        found = share(credits[key][mask], table.chances[mask], cluster[mask], base[mask])
-        return Part(found, max(p, clustered_p(credits[key][mask], base[mask], cluster[mask])))
+    def tested(key: str, mask: npt.NDArray[np.bool_]) -> Tested:
+        own, given = credits[key][mask], worth[key][mask[table.owner]]
+        p, _ = given_answers(given, table.sizes[mask], together[mask], gold[mask], seed=seed)
+        found = share(own, table.chances[mask], cluster[mask], base[mask])
+        return found, max(p, clustered_p(own, base[mask], cluster[mask]))
 
-    present = sorted({question.dimension for question in questions})
-    return Transfer(
-        trained_on=name,
-        trained_questions=len(fresh),
-        whole=part(COMBINED, audited),
-        file=part(COMBINED_FILE, audited),
-        by_dimension={
-            dimension: part(COMBINED, audited & (table.dimension == k))
+    whole, p_value = tested(COMBINED, audited)
+    verdict = decide(p_value <= SIDE_LEVEL, whole.leak_ci[1], 0.0, margin)
+    present = {question.dimension for question in questions}
+    section = {
+        **_json((whole, p_value)),
+        "probe": COMBINED,
+        "verdict": verdict,
+        "trained_on": name,
+        "trained_questions": len(fresh),
+        "by_dimension": {
+            dimension: _json(tested(COMBINED, audited & (table.dimension == k)))
             for k, dimension in enumerate(table.dimensions) if dimension in present
         },
-        by_probe={key: part(key, audited) for key in credits if key != MAJORITY.name},
-        credits={key: _as_asked(table.order, value, len(questions))
-                 for key, value in credits.items()},
-        findings=tuple(findings),
-        margin=margin,
+        "by_probe": {key: _json(tested(key, audited)) for key in credits if key != MAJORITY.name},
+        "whole_file": _json(tested(COMBINED_FILE, audited)),
+    }  # fmt: skip
+    as_asked = np.argsort(table.order)[: len(questions)]
+    return Transfer(
+        name, whole, verdict, section,
+        {key: np.clip(value[as_asked], 0, 1).tolist() for key, value in credits.items()},
+        tuple(_overlap_findings(name, len(taken.questions) - len(fresh), fresh, questions)),
     )  # fmt: skip
 
 
-def _as_asked(order: np.ndarray[Any, np.dtype[np.intp]], values: Floats, n: int) -> list[float]:
-    given = np.empty(len(order))
-    given[order] = np.clip(values, 0, 1)
-    return [float(value) for value in given[:n]]
+def _json(tested: Tested) -> dict[str, Any]:
+    found, p = tested
+    return {**found.to_json(), "p_value": p_rounded(p), "p_least": 1 / (DRAWS + 1)}
 
 
 def _overlap_findings(
