@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse, stats
+from scipy import sparse, special, stats
 
 from scalevqa_eval.audit.features import ASKED_OFTEN
 from scalevqa_eval.audit.results import rounded
@@ -231,9 +231,13 @@ def _base_rates(table: Table, gold: Ints, chosen: Ints) -> npt.NDArray[np.float6
 
 
 def _exact(chances: npt.NDArray[np.float64], hits: int) -> float:
-    unequal = float(np.ptp(chances)) > 0
-    guessed = stats.poisson_binom(chances) if unequal else stats.binom(len(chances), chances[0])
-    return float(np.clip(2 * min(guessed.cdf(hits), guessed.sf(hits - 1)), 1e-15, 1.0))
+    if np.ptp(chances) > 0:
+        fewer = stats.poisson_binom.cdf(hits, chances)
+        more = stats.poisson_binom.sf(hits - 1, chances)
+    else:  # thousands of phrases: a frozen distribution each would take most of the time
+        fewer = special.bdtr(hits, len(chances), chances[0])
+        more = special.bdtrc(hits - 1, len(chances), chances[0]) if hits else 1.0
+    return float(np.clip(2 * min(fewer, more), 1e-15, 1.0))
 
 
 def _of_slides(
