@@ -110,26 +110,26 @@ class _Pen:
         corners = points.ravel().tolist()
         self.draw.polygon(corners, fill=self.colour(name), outline=rim, width=2 if rim else 1)
 
+    def disc(self, centre: Floats, radius: float, fill: RGB) -> None:
+        self.draw.ellipse([*(centre - radius), *(centre + radius)], fill=fill)
+
     def draw_shapes(self) -> None:
-        left, top, size = self.window.x, self.window.y, self.window.size
+        # Pillow draws what lies outside along the edge, so that it must be left out here.
         for kind, outline in self.scene.shapes:
-            (x, y), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
-            if x <= left + size and y <= top + size and right >= left and bottom >= top:
-                self.fill(self.place(outline), kind)
+            points = self.place(outline)
+            if (points.max(axis=0) >= 0).all() and (points.min(axis=0) <= _SIDE).all():
+                self.fill(points, kind)
 
     def draw_fibres(self) -> None:
         fill = self.colour(self.scene.stroma.replace("stroma", "fibre"))
         width = max(1, round(2.0 * self.scale))
         for line in self.place(self.scene.fibres):
-            if line.max() > 0 and line.min() < self.window.size * self.scale:
-                self.draw.line(line.ravel().tolist(), fill=fill, width=width)
+            self.draw.line(line.ravel().tolist(), fill=fill, width=width)
 
     def draw_nuclei(self) -> None:
         nuclei, detailed = self.scene.nuclei, self.scale > 3
-        margin = 12.0
-        away = nuclei.centres - self.window.corner
-        inside = ((away > -margin) & (away < self.window.size + margin)).all(axis=1)
-        seen = np.flatnonzero(inside)
+        away = np.abs(nuclei.centres - self.window.corner - self.window.size / 2).max(axis=1)
+        seen = np.flatnonzero(away < self.window.size / 2 + 12)
         angles = nuclei.angles[seen, None]
         turn = np.linspace(0, 2 * np.pi, 20 if detailed else 9, endpoint=False)
         wobble = 1 + 0.07 * np.sin(3 * turn + 7 * angles)
@@ -156,8 +156,7 @@ class _Pen:
         for step in range(4):
             angle = self.scene.nuclei.angles[index] * 5 + step * 2.1
             spot = centre + 0.5 * reach * np.array([np.cos(angle), np.sin(angle)])
-            radius = reach * (0.22 if step == 0 else 0.12)
-            self.draw.ellipse([*(spot - radius), *(spot + radius)], fill=fill)
+            self.disc(spot, reach * (0.22 if step == 0 else 0.12), fill)
 
     def draw_mitosis(self, index: int) -> None:
         """A rounded, cleared cell with two dark ragged plates drawing apart."""
@@ -166,9 +165,7 @@ class _Pen:
         angle = float(self.scene.nuclei.angles[index])
         along = np.array([np.cos(angle), np.sin(angle)])
         across = np.array([-along[1], along[0]])
-        radius = 8.0 * scale
-        box = [*(centre - radius), *(centre + radius)]
-        self.draw.ellipse(box, fill=self.colour("clearing"))
+        self.disc(centre, 8.0 * scale, self.colour("clearing"))
         steps = np.linspace(-1, 1, 7)
         for side in (-1, 1):
             middle = centre + side * 2.3 * scale * across
@@ -180,7 +177,7 @@ class _Pen:
     def draw_granules(self) -> None:
         spots, fill = self.place(self.scene.granules[:, :2]), self.colour("pigment")
         for spot, radius in zip(spots, self.scene.granules[:, 2] * self.scale, strict=True):
-            self.draw.ellipse([*(spot - radius), *(spot + radius)], fill=fill)
+            self.disc(spot, radius, fill)
 
 
 def _nuclear_shade(scene: Scene, window: Window) -> Singles:
