@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import small
 from conftest import TINY
-from engine_processes import alive, command, find, kill, run_python, wait_until
+from engine_processes import alive, find, kill, run_python, wait_until
 from engine_prompts import (
     OPTIONS,
     ask_all,
@@ -36,11 +36,6 @@ from scalevqa_eval.types import Reply, Sampling
 SERVER = "vllm.entrypoints.openai.api_server"
 
 
-def servers(pid: int) -> list[int]:
-    """Servers below a process, without the guards that hold them."""
-    return [one for one in find(pid, SERVER) if "guard.py" not in command(one)]
-
-
 @pytest.fixture(scope="module")
 def server(qwen: str) -> Iterator[Any]:
     model = load_model(f"vllm/{qwen}", **TINY)
@@ -52,7 +47,7 @@ def server(qwen: str) -> Iterator[Any]:
 
 
 def test_it_starts_once_for_all_who_wait(server: Any) -> None:
-    assert len(servers(os.getpid())) == 1
+    assert len(find(os.getpid(), SERVER)) == 1
 
 
 def test_replies_agree_with_hf(
@@ -121,7 +116,7 @@ def test_others_on_this_machine_cannot_use_the_server(server: Any) -> None:
 
 def test_server_that_dies_stops_the_run(server: Any, tmp_path: Path) -> None:
     benchmark = small.benchmark(tmp_path / "images", sets=8, each=5)
-    (pid,) = servers(os.getpid())
+    (pid,) = find(os.getpid(), SERVER)
 
     def killing(progress: Any) -> None:
         if progress.answered >= 10 and alive(pid):
@@ -171,7 +166,7 @@ def test_a_plain_script_that_is_killed_leaves_nothing_behind(qwen: str, tmp_path
         assert wait_until(lambda: "READY" in log.read_text() or process.poll() is not None, 180)
         assert "READY" in log.read_text(), log.read_text()
         children = find(process.pid, "")
-        assert len(servers(process.pid)) == 1
+        assert len(find(process.pid, SERVER)) == 1
     finally:
         process.kill()
         process.wait()

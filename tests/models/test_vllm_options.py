@@ -11,7 +11,7 @@ from test_checkpoint import weights
 
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.models import load_model
-from scalevqa_eval.models.local import vllm
+from scalevqa_eval.models.local import vllm, vllm_server
 
 
 @pytest.fixture(autouse=True)
@@ -27,17 +27,17 @@ def model(tmp_path: Path) -> str:
 
 
 def command(model: str, **options: Any) -> list[str]:
-    return vllm.load(model, **options).server.command()
+    return vllm.load(model, **options).server.command
 
 
-@pytest.mark.parametrize("limit", [5, "5", {"image": 5}, '{"image": 5}'])
+@pytest.mark.parametrize("limit", [5, "5", {"image": 5}])
 def test_image_limit_in_all_its_spellings(model: str, limit: Any) -> None:
     found = vllm.load(model, limit_mm_per_prompt=limit)
     assert found.capabilities.max_images == 5
-    assert '--limit-mm-per-prompt={"image": 5}' in found.server.command()
+    assert '--limit-mm-per-prompt={"image": 5}' in found.server.command
 
 
-@pytest.mark.parametrize("limit", ["{", {"video": 1}, "five", -1, '"image"'])
+@pytest.mark.parametrize("limit", [{"video": 1}, "five", -1, [5]])
 def test_wrong_image_limits(model: str, limit: Any) -> None:
     with pytest.raises(UsageError, match="limit_mm_per_prompt"):
         vllm.load(model, limit_mm_per_prompt=limit)
@@ -46,7 +46,7 @@ def test_wrong_image_limits(model: str, limit: Any) -> None:
 def test_options_become_flags_and_ours_come_last(model: str) -> None:
     found = command(
         model, tensor_parallel_size=2, enforce_eager=True, max_pixels="50176", host="0.0.0.0",
-        engine_args='{"max_num_seqs": 8, "enable_chunked_prefill": false, "quantization": null}',
+        engine_args={"max_num_seqs": 8, "enable_chunked_prefill": False, "quantization": None},
     )  # fmt: skip
     for flag in (
         "--tensor-parallel-size=2", "--enforce-eager", "--max-num-seqs=8",
@@ -74,8 +74,8 @@ def test_identity_holds_what_changes_replies_alone(model: str, tmp_path: Path) -
         assert vllm.load(model, **change).identity != plain
 
 
-@pytest.mark.parametrize("arguments", ["[]", "{", '{"a b": 1}', '{"--host": "0.0.0.0"}'])
-def test_wrong_engine_arguments(model: str, arguments: str) -> None:
+@pytest.mark.parametrize("arguments", ["{", [1], {"a b": 1}, {"--host": "0.0.0.0"}])
+def test_wrong_engine_arguments(model: str, arguments: Any) -> None:
     with pytest.raises(UsageError, match="engine_args"):
         vllm.load(model, engine_args=arguments)
 
@@ -88,10 +88,10 @@ def test_a_language_model_is_shown_no_images(model: str) -> None:
 def test_a_port_in_use_is_refused() -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(UsageError, match="is not free"):
-        vllm.free_port(taken.getsockname()[1])
-    assert 0 < vllm.free_port() < 65536
+        vllm_server.free_port(taken.getsockname()[1])
+    assert 0 < vllm_server.free_port() < 65536
     with pytest.raises(UsageError, match="is not free"):
-        vllm.free_port(99999)
+        vllm_server.free_port(99999)
 
 
 def test_the_name_of_before_says_the_new_one() -> None:
@@ -123,13 +123,9 @@ LOG = """\
             "usage: x\napi_server.py: error: no such --y, see --help\n",
             "api_server.py: error: no such --y, see --help",
         ),
-        (
-            '  File "gemma3.py", line 9, in newline\n    vocab["x"]\nKeyError: \'x\'\n',
-            'KeyError: \'x\'\n  File "gemma3.py", line 9, in newline\n  vocab["x"]',
-        ),
         ("one\ntwo\n", "the end of its log:\n  one\n  two"),
         ("\n", "its log is empty"),
     ],
 )
 def test_the_reason_in_a_log_is_the_first_error_with_its_hint(log: str, said: str) -> None:
-    assert vllm.reason_in(log) == said
+    assert vllm_server.reason_in(log) == said

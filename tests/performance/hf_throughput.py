@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import random
 import statistics
 import sys
@@ -22,6 +23,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "engines"))
 
@@ -30,8 +33,6 @@ def by_hand(checkpoint: str, prompts: Sequence[Any], size: int) -> Callable[[], 
     """The loop that one would write; returns what runs it and counts new tokens."""
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    from scalevqa_eval.models.local.decoding import decode_rgb
 
     processor = AutoProcessor.from_pretrained(checkpoint)
     processor.tokenizer.padding_side = "left"
@@ -63,7 +64,7 @@ def by_hand(checkpoint: str, prompts: Sequence[Any], size: int) -> Callable[[], 
     def run() -> int:
         made = 0
         for batch in batches:
-            images = [[decode_rgb(p.load(), p.source) for p in prompt.images] for prompt in batch]
+            images = [[Image.open(io.BytesIO(p.load())) for p in prompt.images] for prompt in batch]
             inputs = processor(
                 text=texts(batch), images=images, padding=True, return_tensors="pt"
             ).to(device, model.dtype)

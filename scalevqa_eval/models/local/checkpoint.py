@@ -132,37 +132,24 @@ def check_weights(directory: Path) -> None:
     Raises UsageError that names the file.
     """
     index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{index} is no index of weight files: {error}") from error
-        missing = [name for name in names if not (directory / name).is_file()]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise UsageError(f"{directory} lacks {missing[0]}{more}, which its index names")
+    named = _read_json(index).get("weight_map", {}).values() if index.is_file() else ()
+    if missing := sorted(name for name in set(named) if not (directory / name).is_file()):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UsageError(f"{directory} lacks {missing[0]}{more}, which its index names")
     files = sorted(directory.glob("*.safetensors"))
     if not files and not any(directory.glob("*.bin")):
         raise UsageError(f"{directory} holds no weights (*.safetensors)")
     for file in files:
-        _check_safetensors(file)
-
-
-def _check_safetensors(file: Path) -> None:
-    """The format: 8 bytes length (little-endian), a JSON header of that length, the tensors."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or not 2 <= length <= size - 8:
-            raise UsageError(f"{file} is no safetensors file or was cut off ({size} bytes)")
-        try:
-            header = json.loads(stream.read(length))
-            ends = [entry["data_offsets"][1] for key, entry in header.items() if key[:2] != "__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise UsageError(f"{file} has no readable safetensors header") from error
-    needed = 8 + length + max(ends, default=0)
-    if size != needed:
-        raise UsageError(f"{file} has {size} bytes instead of {needed}: it was cut off or damaged")
+        with file.open("rb") as stream:  # 8 bytes length, a JSON header of that length, tensors
+            length = int.from_bytes(stream.read(8), "little")
+            try:
+                header = json.loads(stream.read(min(length, 100_000_000)))
+                ends = [entry["data_offsets"][1] for key, entry in header.items() if key[0] != "_"]
+                whole = file.stat().st_size == 8 + length + max(ends, default=0)
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                whole = False
+        if not whole:
+            raise UsageError(f"{file} is no safetensors file, or was cut off or damaged")
 
 
 def fingerprint(directory: Path) -> str:
@@ -224,13 +211,13 @@ def said(error: BaseException) -> str:
 def whole_number(option: str, value: int | str | None, least: int = 1) -> int | None:
     """An option's value as an integer of at least `least`; None stays None.
 
-    Raises UsageError. Command lines give text, notebooks give numbers; both are right.
+    Raises UsageError. Command lines give text, notebooks give numbers.
     """
     if value is None:
         return None
     try:
         number = int(value)
-    except ValueError:
+    except (ValueError, TypeError):
         number = least - 1
     if isinstance(value, bool) or number < least:
         raise UsageError(f"{option} is a whole number of {least} or more, not {value!r}")
@@ -245,3 +232,8 @@ def read_template(path: str | None) -> str | None:
         return Path(path).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"chat_template: cannot read {path}: {error}") from error
+
+
+def template_identity(text: str | None) -> str:
+    """What identifies a chat template of the user's."""
+    return "own" if text is None else hashlib.sha256(text.encode()).hexdigest()

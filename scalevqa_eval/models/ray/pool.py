@@ -9,16 +9,18 @@ dead ones again and repeats what they were asked; new questions go to the least 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.errors import MissingExtra, ModelError, ScaleVQAError, UsageError
-from scalevqa_eval.models.base import StartableModel, TrainableModel
+from scalevqa_eval.models.base import Model, StartableModel, TrainableModel
+from scalevqa_eval.models.local.checkpoint import said
 from scalevqa_eval.models.registry import load_model
 from scalevqa_eval.types import Capabilities, ImagePart, Prompt, Reply
 
@@ -26,24 +28,13 @@ _RESTARTS = 3  # of one worker, and of a question during which workers died
 _PLACEMENT = 600.0  # seconds for Ray to start the workers and for them to import their engine
 
 
-def load_pool(
-    name: str,
-    options: Mapping[str, Any] | None = None,
-    workers: int = 1,
-    *,
-    gpus_per_worker: float | None = None,
-    address: str | None = None,
-) -> PoolModel:
+def load_pool(name: str, options: Mapping[str, Any] | None = None, workers: int = 1) -> PoolModel:
     """`workers` copies of the model `name`, each loaded with `options` where it runs.
 
-    Uses the Ray cluster at `address` or RAY_ADDRESS, else starts Ray on this machine for as long
-    as the pool is open. `hf/` gets `gpus_per_worker` GPUs each, by default an equal share. Raises
-    MissingExtra, or UsageError for what cannot be placed or loaded.
+    Uses the Ray cluster at RAY_ADDRESS, else starts Ray on this machine for as long as the pool
+    is open. `hf/` workers get an equal share of the GPUs. Raises MissingExtra, or UsageError for
+    what cannot be placed or loaded.
     """
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("--engine ray", "ray") from None
     if workers < 1:
         raise UsageError(f"workers must be 1 or more, not {workers}")
     if name.startswith("vllm/"):
@@ -51,14 +42,23 @@ def load_pool(
             "vllm/ spreads by itself: leave out --engine ray, and give vLLM's own options, such as "
             f"-O data_parallel_size={workers} (more nodes: -O data_parallel_backend=ray)"
         )
+    cluster = os.environ.get("RAY_ADDRESS", "")
+    token = "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").is_file()
+    if cluster and token and "ray" not in sys.modules:
+        # Else Ray asks a cluster without the token that it has. It reads this at its import.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("--engine ray", "ray") from None
     ours = not ray.is_initialized()
     if ours:
-        _join(address or os.environ.get("RAY_ADDRESS") or "local", workers)
+        _join(cluster or "local", workers)
     actors: list[Any] = []
     try:
-        gpus = _share(name, workers, gpus_per_worker, ray.cluster_resources().get("GPU", 0.0))
+        gpus = _share(name, workers, int(ray.cluster_resources().get("GPU", 0)))
         actor = ray.remote(Worker).options(
             num_cpus=1,
             num_gpus=gpus,
@@ -73,21 +73,20 @@ def load_pool(
             free = ray.available_resources()
             raise UsageError(
                 f"Ray placed {len(placed)} of {workers} workers in {_PLACEMENT:g} s; each needs a "
-                f"CPU and {gpus:g} GPU(s), and free are {free.get('CPU', 0):g} and "
+                f"CPU and {gpus} GPU(s), and free are {free.get('CPU', 0):g} and "
                 f"{free.get('GPU', 0):g}: take fewer workers, or wait until the cluster is free"
             )
-        described = ray.get(asked)
-        if failed := [found for found in described if isinstance(found, str)]:
-            raise UsageError(failed[0])
+        return PoolModel(actors, *ray.get(asked)[0], ours=ours)
     except BaseException as error:
         for each in actors:
             ray.kill(each)
         if ours:
             ray.shutdown()
+        if isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, UsageError):
+            raise error.cause from None
         if isinstance(error, ray.exceptions.RayError):
-            raise UsageError(f"Ray cannot start the workers: {_told(error)}") from error
+            raise UsageError(f"Ray cannot start the workers: {said(error)}") from error
         raise
-    return PoolModel(actors, described[0], ours)
 
 
 def _join(where: str, workers: int) -> None:
@@ -101,93 +100,76 @@ def _join(where: str, workers: int) -> None:
             "include_dashboard": False,
             "object_store_memory": 1 << 30,
         }
-    with _stderr_kept() as written:
+    # What Ray's C++ half writes to the terminal (40 lines) is kept: it alone says what is wrong.
+    with tempfile.TemporaryFile() as written:
+        terminal = os.dup(2)
+        os.dup2(written.fileno(), 2)
         try:
             ray.init(where, log_to_driver=False, logging_level="ERROR", **local)
-            return
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            failure, log = error, written()
-    if "InvalidAuthToken" in log:
-        raise UsageError(
-            f"the Ray cluster at {where} asks for a token: set RAY_AUTH_MODE=token and have the "
-            "cluster's token in RAY_AUTH_TOKEN or in ~/.ray/auth_token"
-        ) from failure
-    raise UsageError(f"cannot use Ray at {where}: {_told(failure)}") from failure
-
-
-@contextlib.contextmanager
-def _stderr_kept() -> Iterator[Callable[[], str]]:
-    """Keeps from the terminal what Ray's C++ half writes; the function tells what it was."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept:
-        real = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-
-        def written() -> str:
-            return os.pread(kept.fileno(), 1 << 20, 0).decode("utf-8", "replace")
-
-        try:
-            yield written
+        except Exception as error:  # Ray raises all sorts, bare ones too
+            written.seek(0)
+            text = f"cannot use Ray at {where}: {said(error)}"
+            if b"InvalidAuthToken" in written.read():
+                text = (
+                    f"the Ray cluster at {where} asks for a token: set RAY_AUTH_MODE=token and "
+                    "have the cluster's token in RAY_AUTH_TOKEN or in ~/.ray/auth_token"
+                )
+            raise UsageError(text) from error
         finally:
-            os.dup2(real, 2)
-            os.close(real)
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
-def _share(name: str, workers: int, wanted: float | None, there: float) -> float:
+def _share(name: str, workers: int, gpus: int) -> int:
     """GPUs for one worker. Raises UsageError if the cluster has too few."""
-    gpus = wanted
-    if gpus is None:
-        gpus = max(1.0, float(there // workers)) if there and name.startswith("hf/") else 0.0
-    if gpus * workers > there:
-        raise UsageError(
-            f"{workers} workers with {gpus:g} GPU(s) each need {gpus * workers:g}, but Ray has "
-            f"{there:g}: take fewer workers or set gpus_per_worker"
-        )
-    return gpus
-
-
-def _told(error: BaseException) -> str:
-    return " ".join(str(error).split())[:400] or type(error).__name__
+    if not gpus or not name.startswith("hf/"):
+        return 0
+    if gpus < workers:
+        raise UsageError(f"{workers} workers need a GPU each, but Ray has {gpus}: take fewer")
+    return gpus // workers
 
 
 class PoolModel:
     """Workers as one model. Use `load_pool`."""
 
-    def __init__(self, actors: list[Any], described: Described, ours: bool) -> None:
-        self.name = described.name
-        self.identity = described.identity
-        one = described.capabilities
-        self.capabilities = replace(one, concurrency=one.concurrency * len(actors))
+    def __init__(
+        self,
+        actors: list[Any],
+        name: str,
+        identity: Mapping[str, Any],
+        capabilities: Capabilities,
+        *,
+        ours: bool,
+    ) -> None:
+        self.name = name
+        self.identity = identity
+        self.capabilities = replace(
+            capabilities, concurrency=capabilities.concurrency * len(actors)
+        )
         self._busy = dict.fromkeys(actors, 0)  # questions under way at each worker that lives
         self._ours = ours
 
     async def start(self) -> None:
         """Start all engines, side by side. Raises ModelError (fatal)."""
-        for failure in await asyncio.gather(*(actor.start.remote() for actor in self._busy)):
-            if failure is not None:
-                raise failure.error()
+        await asyncio.gather(*(_answer(actor.start.remote()) for actor in self._busy))
 
     async def reply(self, prompt: Prompt) -> Reply:
         """Answer one prompt, on the worker with the fewest. Raises ModelError."""
-        from ray.exceptions import ActorDiedError, RayError
+        from ray.exceptions import ActorDiedError
 
         if not self._busy:
             raise ModelError("all Ray workers died", fatal=True)
         actor = min(self._busy, key=self._busy.__getitem__)
         self._busy[actor] += 1
         try:
-            answer = await actor.reply.remote(_detached(prompt))
+            reply: Reply = await _answer(actor.reply.remote(_detached(prompt)))
         except ActorDiedError as error:  # for good
             self._busy.pop(actor, None)
-            raise ModelError(f"a Ray worker died: {_told(error)}", retryable=True) from error
-        except RayError as error:
-            raise ModelError(f"Ray: {type(error).__name__}: {_told(error)}") from error
+            raise ModelError(f"a Ray worker died: {said(error)}", retryable=True) from error
         finally:
             if actor in self._busy:
                 self._busy[actor] -= 1
-        if isinstance(answer, Failure):
-            raise answer.error()
-        return answer  # type: ignore[no-any-return]
+        return reply
 
     async def aclose(self) -> None:
         """Close the engines, end the workers, and Ray if the pool started it."""
@@ -201,93 +183,62 @@ class PoolModel:
             await asyncio.to_thread(ray.shutdown)
 
 
+async def _answer(asked: Any) -> Any:
+    """What a worker answers, or the error that it met. Raises ModelError, ActorDiedError."""
+    from ray.exceptions import ActorDiedError, RayError, RayTaskError
+
+    try:
+        return await asked
+    except ActorDiedError:
+        raise
+    except RayError as error:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, ModelError):
+            raise error.cause from None
+        raise ModelError(f"Ray: {type(error).__name__}: {said(error)}") from error
+
+
 def _detached(prompt: Prompt) -> Prompt:
     """The prompt with its images' bytes in it: files and caches of this process stay here."""
     parts = tuple(
-        replace(part, load=_Bytes(part.load())) if isinstance(part, ImagePart) else part
+        replace(part, load=partial(bytes, part.load())) if isinstance(part, ImagePart) else part
         for part in prompt.parts
     )
     return replace(prompt, parts=parts, options=dict(prompt.options))
-
-
-@dataclass(frozen=True, slots=True)
-class _Bytes:
-    """An image's bytes, to be called like the `load` that they replace."""
-
-    data: bytes = field(repr=False)
-
-    def __call__(self) -> bytes:
-        return self.data
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What a model says of itself."""
-
-    name: str
-    identity: Mapping[str, Any]
-    capabilities: Capabilities
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An error of this package as plain data, for the way between processes."""
-
-    message: str
-    flags: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, error: ScaleVQAError) -> Failure:
-        flags = ("retryable", "rate_limited", "retry_after", "fatal")
-        if isinstance(error, ModelError):
-            return cls(str(error), {flag: getattr(error, flag) for flag in flags})
-        return cls(str(error), {"fatal": True})
-
-    def error(self) -> ModelError:
-        return ModelError(self.message, **self.flags)
 
 
 class Worker:
     """One model in a Ray actor, asked by many calls at once."""
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
-        self._name, self._options = name, options
-        self._model: Any = None
+        self._load = partial(load_model, name, **options)
+        self._loaded: Model | None = None
 
-    def _open(self) -> Any:
-        if self._model is None:
-            self._model = load_model(self._name, **self._options)
-        return self._model
+    @property
+    def _model(self) -> Model:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
 
-    async def describe(self) -> Described | str:
-        """The model, or why it cannot be loaded."""
+    async def describe(self) -> tuple[str, Mapping[str, Any], Capabilities]:
+        """What the model says of itself. Raises UsageError."""
         try:
-            model = self._open()
-        except ScaleVQAError as error:
-            return str(error)
+            model = self._model
+        except ScaleVQAError as error:  # not all of them can be sent between processes
+            raise UsageError(str(error)) from None
         if isinstance(model, TrainableModel):
-            return f"{model.name} learns in this process: leave out --engine ray"
-        return Described(model.name, dict(model.identity), model.capabilities)
+            raise UsageError(f"{model.name} learns in this process: leave out --engine ray")
+        return model.name, dict(model.identity), model.capabilities
 
-    async def start(self) -> Failure | None:
-        """Load the weights, if the model has any; why it failed, if it did."""
-        try:
-            model = self._open()
-            if isinstance(model, StartableModel):
-                await model.start()
-        except ScaleVQAError as error:
-            return Failure.of(error)
-        return None
+    async def start(self) -> None:
+        """Load the weights, if the model has any. Raises ModelError."""
+        if isinstance(self._model, StartableModel):
+            await self._model.start()
 
-    async def reply(self, prompt: Prompt) -> Reply | Failure:
-        """The model's reply, or why there is none."""
-        try:
-            reply: Reply = await self._open().reply(prompt)
-        except ScaleVQAError as error:
-            return Failure.of(error)
-        return reply
+    async def reply(self, prompt: Prompt) -> Reply:
+        """The model's reply. Raises ModelError."""
+        return await self._model.reply(prompt)
 
     async def close(self) -> None:
         """Close the model."""
-        if self._model is not None:
-            await self._model.aclose()
+        if self._loaded is not None:
+            await self._loaded.aclose()
