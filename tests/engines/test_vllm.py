@@ -163,7 +163,7 @@ def test_a_plain_script_that_is_killed_leaves_nothing_behind(qwen: str, tmp_path
     log = tmp_path / "script.log"
     process = run_python(code, log)
     try:
-        assert wait_until(lambda: "READY" in log.read_text() or process.poll() is not None, 180)
+        assert wait_until(lambda: "READY" in log.read_text() or process.poll() is not None, 600)
         assert "READY" in log.read_text(), log.read_text()
         children = find(process.pid, "")
         assert len(find(process.pid, SERVER)) == 1
