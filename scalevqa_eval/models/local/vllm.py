@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from scalevqa_eval.models.local.checkpoint import (
 )
 from scalevqa_eval.models.local.letters import letter_tokens
 from scalevqa_eval.models.local.vllm_server import Server
+from scalevqa_eval.models.remote.http import Connection
 from scalevqa_eval.models.remote.model import RemoteModel
 from scalevqa_eval.models.remote.openai import ChatCompletions
 from scalevqa_eval.types import LETTERS, Capabilities, Prompt, Reply
@@ -98,15 +99,24 @@ def load(
     return VLLMModel(f"vllm/{name}", checkpoint, server, identity, images, remote_code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Format(ChatCompletions):
-    """Chat completions with more fields, which depend on the prompt."""
+class _ServedModel(ChatCompletions):
+    """openai/ for our own server, with more fields, which depend on the prompt."""
 
-    more: Callable[[Prompt], Mapping[str, Any]] = lambda prompt: {}
-    path: str = "/v1/chat/completions"
+    path = "/v1/chat/completions"
+
+    def __init__(
+        self,
+        name: str,
+        connection: Connection,
+        capabilities: Capabilities,
+        more: Callable[[Prompt], Mapping[str, Any]],
+    ) -> None:
+        RemoteModel.__init__(self, name, connection, capabilities, {})
+        self._model, self._limit, self._omit, self._detail = name, "max_tokens", set(), ""
+        self._more = more
 
     def request(self, prompt: Prompt, image: Callable[[bytes], str]) -> dict[str, Any]:
-        return {**ChatCompletions.request(self, prompt, image), **self.more(prompt)}
+        return {**super().request(prompt, image), **self._more(prompt)}
 
 
 class VLLMModel:
@@ -130,9 +140,9 @@ class VLLMModel:
             letters_only=True,
             concurrency=64,
         )
-        source = checkpoint.source
-        wire = _Format(source, "max_tokens", frozenset(), "", vllm=True, more=self._fields)
-        self._asked = RemoteModel(source, server.connection, wire, self.capabilities, {})
+        self._asked = _ServedModel(
+            checkpoint.source, server.connection, self.capabilities, self._fields
+        )
         self._checkpoint = checkpoint
         self._remote_code = remote_code
         self._own_sampling = checkpoint.own_sampling()
