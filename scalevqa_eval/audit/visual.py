@@ -78,35 +78,28 @@ def summarise(
     chances = np.array([1 / key.n_options if key.n_options else 0.0 for _, key in scored])
     # A question without a slide stands for itself.
     slides = [key.slide or f"\0{number}" for number, (_, key) in enumerate(scored)]
-    gaps = [
-        condition_gap(full, runs[name], seed=seed)
-        for name in CONDITIONS
-        if name != "full" and name in runs
-    ]
+    gaps = [condition_gap(full, runs[k], seed=seed) for k in CONDITIONS[1:] if k in runs]
     return {
         "model": model,
         "full": share([float(r.score) for r, _ in scored], chances, slides).to_json(),
-        "gaps": [_gap(gap) for gap in gaps],
+        "gaps": [
+            {
+                "condition": gap.second,
+                "meaning": gap.meaning,
+                "overall": _row(gap.overall),
+                "rows": [_row(row) for row in gap.rows],
+                "left_out": gap.left_out,
+            }
+            for gap in gaps
+        ],
         "answer": _answer(gaps),
         "not_applicable": list(absent),
         "runs": {name: str(run.path) for name, run in runs.items()},
     }
 
 
-def _gap(gap: Comparison) -> dict[str, Any]:
-    return {
-        "condition": gap.second,
-        "meaning": gap.meaning,
-        "overall": _row(asdict(gap.overall)),
-        "rows": [_row(asdict(row)) for row in gap.rows],
-        "left_out": gap.left_out,
-    }
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: rounded(value) if isinstance(value, float) else value for key, value in row.items()
-    }
+def _row(row: Any) -> dict[str, Any]:
+    return {k: rounded(v) if isinstance(v, float) else v for k, v in asdict(row).items()}
 
 
 def _answer(gaps: Sequence[Comparison]) -> str:

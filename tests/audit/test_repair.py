@@ -173,6 +173,12 @@ def test_a_few_questions_do_no_harm(n: int, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_pruning_may_leave_nothing(tmp_path: Path) -> None:
+    section = repair("prune", plant("phrase", 80, strength=0.75, slides=10), tmp_path)
+    assert (section["kept"], section["checks"]) == (0, [])
+    assert "leave 0 of 80 questions" in section["statement"]
+
+
 def test_pruning_ranks_each_question_against_its_own_chance(tmp_path: Path) -> None:
     fair = plant("none", 60, options=(2,), slides=10, seed=1).questions
     leaky = plant("phrase", 60, options=(4,), strength=0.3, slides=10, seed=2).questions

@@ -18,7 +18,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from scalevqa_eval.audit.crossval import make_folds
 from scalevqa_eval.audit.tokens import normalise, tokens
@@ -167,7 +167,7 @@ def _fitting(questions: Sequence[Question]) -> _Fits:
     def total(words: Iterable[str]) -> float:
         return sum(weight[word] for word in words)
 
-    @cache
+    @lru_cache(maxsize=200_000)
     def wording(one: str, two: str) -> float:
         first, second = said[one], said[two]
         a, b = set(first), set(second)

@@ -24,21 +24,25 @@ def pruning(setting: Setting) -> dict[str, Any]:
     """
     questions, clusters = setting.audited.questions, setting.audited.clusters.labels
     labels = clusters if len(set(clusters)) > 1 else tuple(q.id for q in questions)
+    few = {"status": "diagnosis",
+           "statement": "There are too few questions to say what pruning would leave."}  # fmt: skip
+    if len(set(labels)) < 2:
+        return few
+    half = make_folds(labels, 2, setting.seed)
     outside: dict[int, float] = {}
     try:
-        half = make_folds(labels, 2, setting.seed)
         for k in (0, 1):
             setting.tick(f"what pruning would leave: half {k + 1} of 2")
             own, other = np.flatnonzero(half == k), np.flatnonzero(half != k)
             left = own[_left([questions[i] for i in own], [labels[i] for i in own], setting.seed)]
-            answers = judges.fitted_on(
-                [questions[i] for i in other], [questions[i] for i in left],
-                [labels[i] for i in left], setting.unused,
-            )  # fmt: skip
-            outside |= dict(zip(left.tolist(), answers, strict=True))
-    except (DataError, ValueError):  # one question, or a half with too few to learn from
-        return {"status": "diagnosis", "statement": "There are too few questions to say what "
-                "pruning would leave."}  # fmt: skip
+            if left.size:
+                answers = judges.fitted_on(
+                    [questions[i] for i in other], [questions[i] for i in left],
+                    [labels[i] for i in left], setting.unused,
+                )  # fmt: skip
+                outside |= dict(zip(left.tolist(), answers, strict=True))
+    except DataError:  # a half has too few to learn from
+        return few
     kept = sorted(outside)
     remaining, on = [questions[i] for i in kept], [clusters[i] for i in kept]
     runs = judges.characters(questions, labels, setting.unused)
@@ -46,7 +50,7 @@ def pruning(setting: Setting) -> dict[str, Any]:
         "other half": np.array([outside[i] for i in kept]),
         "characters": None if runs is None else runs[kept],
         "external": setting.fitted_outside(remaining, on),
-    }, remaining, on)  # fmt: skip
+    }, remaining, on) if kept else {}  # fmt: skip
     worst = judges.worst(checks)
     why = (
         "What is left looks clean to the probes that chose it, whatever it holds; that no reader "
