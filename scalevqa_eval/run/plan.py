@@ -55,7 +55,7 @@ class Plan:
     writer: RecordWriter | None = None
 
     def __post_init__(self) -> None:
-        self.tally = Tally(self.questions.values(), self.manifest)
+        self.tally = Tally(self.questions, self.manifest)
 
     @property
     def answered(self) -> Collection[str]:

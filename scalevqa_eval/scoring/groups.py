@@ -8,7 +8,8 @@ there is a whole group.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from scalevqa_eval.statistics import Interval, cluster_interval
@@ -31,9 +32,13 @@ def counterfactual_groups(
     """
     recurring = 0
     groups = []
-    for members in _together([(q.text, frozenset(q.options.values())) for q in questions]):
-        if len(members) == 1:
+    often = Counter(question.text for question in questions)
+    places = [i for i, question in enumerate(questions) if often[question.text] > 1]
+    shown = ((questions[i].text, frozenset(questions[i].options.values())) for i in places)
+    for together in _together(shown):
+        if len(together) == 1:
             continue
+        members = [places[k] for k in together]
         recurring += len(members)
         size = len(questions[members[0]].options)
         parts = [members]
@@ -53,7 +58,7 @@ def _complete(mates: Sequence[Question], size: int) -> bool:
     return len(mates) == len(right) == size and len(set(images)) == len(images)
 
 
-def _together(keys: Sequence[Hashable]) -> list[list[int]]:
+def _together(keys: Iterable[Hashable]) -> list[list[int]]:
     known: dict[Hashable, list[int]] = {}
     for i, key in enumerate(keys):
         known.setdefault(key, []).append(i)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from scalevqa_eval.types import LETTERS, Outcome, Record
 
 COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 Tokens = tuple[int | None, ...]  # of those three
+_UNKNOWN: Tokens = (None, None, None)
 
 
 class QuestionFacts(Protocol):
@@ -52,10 +53,10 @@ class Tally:
     Raises ValueError for a record of no question in the list, or two answers to one question.
     """
 
-    def __init__(self, questions: Iterable[QuestionFacts], manifest: Mapping[str, Any]) -> None:
+    def __init__(self, questions: Mapping[str, QuestionFacts], manifest: Mapping[str, Any]) -> None:
         self.scored: dict[str, Row] = {}
         self._failed: set[str] = set()
-        self._questions = {question.id: question for question in questions}
+        self._questions = questions
         model, prompt = manifest.get("model", {}), manifest.get("prompt", {})
         baseline = str(model.get("name", "")).startswith("baseline/")  # they read no prompt
         self._style = "" if baseline else str(prompt.get("style", ""))
@@ -79,13 +80,14 @@ class Tally:
 
 def _row(record: Record, question: QuestionFacts, style: str) -> Row:
     count = record.usage.get
+    usage = tuple(map(count, COUNTS))
     is_read = record.method in READ
     return Row(
         record.outcome,
         record.score,
         record.letter,
         tuple(count(f"reader_{name}") for name in COUNTS) if is_read else None,
-        tuple(map(count, COUNTS)),
+        _UNKNOWN if usage == _UNKNOWN else usage,  # one for all
         None if record.cached else record.latency,
         None if record.logprobs is not None else _followed(question, record.text, style),
         record.measures or None,

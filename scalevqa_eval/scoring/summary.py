@@ -38,7 +38,7 @@ def summarise(
     if isinstance(records, Tally):
         tally = records
     else:
-        tally = Tally(questions, manifest)
+        tally = Tally({question.id: question for question in questions}, manifest)
         for record in records:
             tally.add(record)
     scored = tally.scored
