@@ -5,6 +5,11 @@ More families: tests/performance/engine_parity.py, whose table is in docs/engine
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,10 @@ from engine_prompts import (
     make_prompt,
     picture,
 )
+
+from scalevqa_eval.errors import UsageError
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_llava.py"
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +82,73 @@ def test_a_model_of_another_class_is_shown_images(
         ],
     )
     assert len({str(reply.logprobs) for reply in (one, other, none)}) == 3
+
+
+def test_code_of_a_checkpoint_runs_if_asked_for(
+    llava: str, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    directory = Path(shutil.copytree(llava, tmp_path / "own"))
+    (directory / "own.py").write_text(
+        "from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor\n"
+        "class OwnConfig(LlavaConfig):\n    model_type = 'own_vlm'\n"
+        "class OwnModel(LlavaForConditionalGeneration):\n    config_class = OwnConfig\n"
+        "class OwnProcessor(LlavaProcessor):\n    pass\n"
+    )
+    classes = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+    _change(directory / "config.json", model_type="own_vlm", auto_map=classes)
+    _change(directory / "processor_config.json", auto_map={"AutoProcessor": "own.OwnProcessor"})
+    _rename(directory, (r"^language_model\.lm_head", "lm_head"))
+    with pytest.raises(UsageError, match="Please pass the argument `trust_remote_code=True`"):
+        opened(f"hf/{directory}")
+    own = opened(f"hf/{directory}", trust_remote_code=True)
+    prompts = [*image_set_prompts(2), make_prompt(90)]
+    assert_agree("own", ask_all(own, prompts), ask_all(opened(f"hf/{llava}"), prompts))
+
+
+@pytest.mark.parametrize("tower_stored", [True, False])
+def test_original_llava_is_converted(
+    llava: str, tmp_path: Path, opened: Callable[..., Any], tower_stored: bool
+) -> None:
+    from transformers import CLIPImageProcessor, LlavaForConditionalGeneration
+
+    tower, original, converted = (tmp_path / name for name in ("clip", "original", "converted"))
+    LlavaForConditionalGeneration.from_pretrained(llava).model.vision_tower.save_pretrained(tower)
+    side = {"height": 56, "width": 56}
+    CLIPImageProcessor(size={"shortest_edge": 56}, crop_size=side).save_pretrained(tower)
+    shutil.copytree(llava, original)
+    for name in ("processor_config.json", "generation_config.json"):
+        (original / name).unlink()
+    _rename(
+        original,
+        (r"^multi_modal_projector\.linear_1", "model.mm_projector.0"),
+        (r"^multi_modal_projector\.linear_2", "model.mm_projector.2"),
+        (r"^vision_tower\.", "model.vision_tower." if tower_stored else "dropped."),
+        (r"^language_model\.", ""),
+    )  # fmt: skip
+    config = original / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text())["text_config"]))
+    _change(
+        config, model_type="llava_llama", mm_vision_tower=str(tower),
+        mm_vision_select_layer=-2, mm_projector_type="mlp2x_gelu",
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=r"scripts/convert_llava\.py"):
+        opened(f"hf/{original}")
+    subprocess.run([sys.executable, SCRIPT, original, converted], check=True)
+    letters = image_set_prompts(2, logprobs=True)
+    expected = ask_all(opened(f"hf/{llava}"), letters)
+    assert_same_logprobs(ask_all(opened(f"hf/{converted}"), letters), expected)
+
+
+def _change(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def _rename(directory: Path, *changes: tuple[str, str]) -> None:
+    """Weights by other names; those that are called `dropped` are left out."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(directory / "model.safetensors")
+    for before, after in changes:
+        weights = {re.sub(before, after, key): value for key, value in weights.items()}
+    kept = {key: value for key, value in weights.items() if not key.startswith("dropped")}
+    save_file(kept, directory / "model.safetensors", metadata={"format": "pt"})

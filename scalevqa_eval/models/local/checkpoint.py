@@ -21,8 +21,8 @@ _SKIPPED_NAMES = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt", "t
 # The layout of the first LLaVA and what was trained with its code: Quilt-LLaVA, LLaVA-Med.
 _ORIGINAL_LLAVA = (
     "{name} is in the original LLaVA layout (Quilt-LLaVA, LLaVA-Med), which neither Transformers "
-    "nor vLLM loads: convert it once with `python -m transformers.models.llava."
-    "convert_llava_weights_to_hf` of Transformers 4, as docs/engines.md says under Original LLaVA"
+    "nor vLLM loads: convert it once with scripts/convert_llava.py of our repository, as "
+    "docs/engines.md says under Original LLaVA"
 )
 
 
