@@ -90,6 +90,7 @@ def evaluate(
         every = [question for plan in plans for question in plan.questions.values()]
         _check_model(model, every, sampling)
         _check_images(images, every)
+        del every  # not to be held through a long run
         price_of(model.name)  # a price file that cannot be read is found before it is needed
         for plan in plans:
             stack.enter_context(locked(plan.directory))

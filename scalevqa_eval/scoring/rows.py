@@ -88,7 +88,7 @@ def _row(record: Record, question: QuestionFacts, style: str) -> Row:
         record.letter,
         tuple(count(f"reader_{name}") for name in COUNTS) if is_read else None,
         _UNKNOWN if usage == _UNKNOWN else usage,  # one for all
-        None if record.cached else record.latency,
+        None if record.cached else record.latency or 0.0,  # one 0.0 for all
         None if record.logprobs is not None else _followed(question, record.text, style),
         record.measures or None,
     )
