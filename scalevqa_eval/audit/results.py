@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scalevqa_eval.audit.verdict import Verdict
+from scalevqa_eval.pages import fraction
 
 _DIGITS = 6  # what single-precision fits reproduce to the byte
 
@@ -53,7 +54,7 @@ class Share:
     def __str__(self) -> str:
         low, high = self.ci
         return (
-            f"{self.correct:.0f}/{self.n} = {100 * self.accuracy:.1f} % "
+            f"{fraction(round(self.correct, 1), self.n)} = {100 * self.accuracy:.1f} % "
             f"(95 % {100 * low:.1f} to {100 * high:.1f})"
         )
 

@@ -401,9 +401,8 @@ def next_steps(data: Data) -> list[tuple[str, str]]:
         steps.append((text, "scalevqa audit FILE --repair blocks"))
     if repair and repair["files"]:
         steps.append(("Have an expert confirm each borrowed option:", "repair/worksheet.html"))
-    if data["verdict"] == "undecided":
-        steps += [(f"To decide: {reason}.", "") for reason in data["reasons"][:1]]
-    if data["verdict"] in ("leaky", "measurable", "imbalanced") and not known:
+    hard = any(row["credit"] <= 0.5 for row in data["questions"])
+    if hard and data["verdict"] in ("leaky", "measurable", "imbalanced") and not known:
         steps.append(("Report results on the questions that text does not answer, too; their ids:",
                       "hard.txt"))  # fmt: skip
     if not blind:
