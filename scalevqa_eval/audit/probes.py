@@ -213,6 +213,8 @@ RULES: tuple[Rule, ...] = (
     Rule("shortest", "the option of fewest words", _column("length", -1)),
     Rule("question-overlap", "the option with most words of the question",
          _column("question overlap")),
+    Rule("question-letters", "the option with most runs of four characters of the question",
+         _column("question letters of own")),
     Rule("most-negations", "the option with most negations", _column("negation rank", -1)),
     Rule("fewest-negations", "the option with fewest negations", _column("negation rank")),
     Rule("most-hedges", "the option with most hedging words", _column("hedge rank", -1)),

@@ -173,6 +173,34 @@ def base_rate(seed: int, n: int = 600, share: float = 0.57, slides: int = 30) ->
     return _benchmark("base-rate", made)
 
 
+def stems(seed: int, n: int = 300, slides: int = 20) -> Benchmark:
+    """The right adjective has the stem of the noun that is asked about; no stem recurs."""
+    rng = np.random.default_rng([seed, 9])
+    made = []
+    for i in range(n):
+        letters = rng.choice(list("bdklmnrst"), (4, 3)), rng.choice(list("aeiou"), (4, 3))
+        names = ["".join(a + b for a, b in zip(*pair, strict=True))
+                 for pair in zip(*letters, strict=True)]  # fmt: skip
+        text = f"What goes with {names[0]}osis in field {i % 11}?"
+        made.append(_asked(i, text, [f"{name}al" for name in names], 0, i % slides, rng))
+    return _benchmark("stems", made)
+
+
+def written(seed: int, shape: str, n: int = 300, slides: int = 20) -> Benchmark:
+    """How the right option is written tells it: a full stop, a capital, the second number."""
+    rng = np.random.default_rng([seed, 10, len(shape)])
+    made = []
+    for i in range(n):
+        if shape == "number":
+            numbers = np.sort(rng.choice(np.arange(100, 999), 4, replace=False))
+            right, *others = (str(numbers[k]) for k in (1, 0, 2, 3))
+        else:
+            right, *others = (" ".join(FINDINGS[k] for k in rng.integers(0, 20, 3)) for _ in "abcd")
+            right = f"{right}." if shape == "stop" else right.capitalize()
+        made.append(_asked(i, f"What fits field {i % 11}?", [right, *others], 0, i % slides, rng))
+    return _benchmark(f"written-{shape}", made)
+
+
 _NOT_LEAKY = ("undecided", "imbalanced", "measurable", "clean")
 _AMOUNTS = ("none", "few", "moderate", "many")
 DESIGNS = {
@@ -195,5 +223,12 @@ DESIGNS = {
                _NOT_LEAKY, 0.25),
         Design("mixture", "half clean, half leaky", mixture, ("leaky",), None),
         Design("base-rate", "57 % yes, no leak", base_rate, _NOT_LEAKY, 0.57),
+        Design("stems", "question and right option share a stem", stems, ("leaky",), 1.0),
+        Design("stop", "the right option alone ends in a full stop",
+               lambda s: written(s, "stop"), ("leaky",), 1.0),
+        Design("capital", "the right option alone begins with a capital",
+               lambda s: written(s, "capital"), ("leaky",), 1.0),
+        Design("number", "the second smallest of four numbers is right",
+               lambda s: written(s, "number"), ("leaky",), 1.0),
     )
 }  # fmt: skip

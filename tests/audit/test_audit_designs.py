@@ -43,6 +43,13 @@ def test_a_prior_that_hangs_on_the_question_is_found(labels: tuple[str, ...]) ->
                           "both apart", "both joined"]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["stems", "stop", "capital", "number"])
+def test_what_no_word_tells_is_found(name: str) -> None:
+    report = quick(DESIGNS[name].make(0))
+    assert report.verdict == "leaky"
+    assert report.text_only.best.accuracy > 0.95
+
+
 def test_labels_that_hang_together_in_a_slide_are_no_leak() -> None:
     for seed in range(3):
         report = quick(grades(seed, slides=12, each=10))

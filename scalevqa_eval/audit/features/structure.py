@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,17 @@ CUES: dict[str, frozenset[str]] = {
 }
 
 
+# How an option is written, which no word tells.
+_SHAPES = {"capital": re.compile(r"^\W*[A-ZÀ-ÖØ-Þ]"), "stop": re.compile(r"[.!?。]\s*$")}
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
+
+
+def _value(text: str) -> float:
+    """The first number of a text; 0 without one."""
+    found = _NUMBER.search(text)
+    return float(found[0].replace(",", ".")) if found else 0.0
+
+
 @dataclass(frozen=True)
 class Structure:
     """One row per option; `names` are the columns."""
@@ -92,9 +104,11 @@ def _described(table: Table, rows: Ints) -> dict[str, Floats]:
     """Columns of a block, each with one number a row."""
     flat, sizes = rows.ravel(), np.full(len(rows), rows.shape[1])
     texts, hashes = [table.texts[row] for row in flat], [table.hashes[row] for row in flat]
-    asked = [table.question_hashes[i] for i in table.owner[rows[:, 0]]]
+    questions = table.owner[rows[:, 0]]
+    asked = [table.question_hashes[i] for i in questions]
+    said = [characters(" ".join(table.question_words[i])) for i in questions]
     by_word, by_pair, by_triple = (Grams.of_texts(hashes, sizes, n, asked) for n in (1, 2, 3))
-    by_letter = Grams.of_texts([characters(normalise(text)) for text in texts], sizes, 4)
+    by_letter = Grams.of_texts([characters(normalise(text)) for text in texts], sizes, 4, said)
     lengths = np.array([len(tokens) for tokens in hashes], dtype=np.float64).reshape(rows.shape)
     longest = np.maximum(1.0, np.maximum(lengths[:, :, None], lengths[:, None, :]))
     prefix, suffix = _common_ends(hashes, rows.shape)
@@ -105,8 +119,12 @@ def _described(table: Table, rows: Ints) -> dict[str, Floats]:
     block |= _lengths(lengths, np.array([len(text) for text in texts], dtype=np.float64))
     for name, counts in _cue_counts([table.words[row] for row in flat]).items():
         block |= _cue(name, counts.reshape(rows.shape))
+    for name, shape in _SHAPES.items():
+        block |= _cue(name, np.array([bool(shape.search(text)) for text in texts], np.float64)
+                      .reshape(rows.shape))  # fmt: skip
+    block["value rank"] = rank(np.array([_value(text) for text in texts]).reshape(rows.shape))
     block |= _sharing("word", by_word) | _sharing("pair", by_pair)
-    block |= _ends(prefix, suffix, lengths) | _question_overlap(by_word, by_pair)
+    block |= _ends(prefix, suffix, lengths) | _question_overlap(by_word, by_pair, by_letter)
     for mark in _PUNCTUATION:
         block[f"mark {mark}"] = np.array([min(text.count(mark), 4) for text in texts], np.float64)
     return block
@@ -238,7 +256,7 @@ def _ends(prefix: Floats, suffix: Floats, lengths: Floats) -> dict[str, Floats]:
     }
 
 
-def _question_overlap(words: Grams, pairs: Grams) -> dict[str, Floats]:
+def _question_overlap(words: Grams, pairs: Grams, letters: Grams) -> dict[str, Floats]:
     """The parts of an option's grams that the question's own text has, too."""
 
     def part(by: Grams, counted: Bools) -> Floats:
@@ -248,4 +266,6 @@ def _question_overlap(words: Grams, pairs: Grams) -> dict[str, Floats]:
         "question overlap": part(words, words.holders > 0),
         "question pairs": part(pairs, pairs.holders > 0),
         "question overlap of own": part(words, words.holders < words.size),
+        "question letters": part(letters, letters.holders > 0),
+        "question letters of own": part(letters, letters.holders < letters.size),
     }
