@@ -100,7 +100,7 @@ def audit(
         "folds": text.folds, "seed": seed, "margin": margin, "most": most, "levels": LEVELS,
     }  # fmt: skip
     strata = _ordered(text.strata, loaded.dimensions)
-    by_dimension, parts = _verdicts(strata, text, position, transfer)
+    by_dimension, parts = _verdicts(strata, text, position, transfer, margin)
     return AuditReport(
         benchmark={
             "name": loaded.name,
@@ -154,20 +154,19 @@ def _loaded(benchmark: Benchmark | str | Path) -> Benchmark:
 
 def _verdicts(
     strata: Sequence[StratumResult], text: TextOnly, position: PositionBias,
-    transfer: Transfer | None,
+    transfer: Transfer | None, margin: float,
 ) -> tuple[dict[str, Verdict], dict[str, Verdict]]:  # fmt: skip
     """Per dimension, and the parts of the whole verdict."""
     by_dimension: dict[str, Verdict] = {s.name: s.verdict for s in strata[1:]}
     if len(strata) == 1:
         by_dimension = {text.table.dimensions[0]: strata[0].verdict}
-    skewed = position.skewed
-    for name in by_dimension:
+    for name, verdict in by_dimension.items():
         # With one dimension, all questions are that dimension.
-        if (name if len(strata) > 1 else "") in skewed:
-            by_dimension[name] = "leaky"
+        own = position.verdict(name if len(strata) > 1 else "", margin)
+        by_dimension[name] = overall([verdict, own])
     parts: dict[str, Verdict] = {
         "text": overall(stratum.verdict for stratum in strata),
-        "position": "leaky" if skewed else "clean",
+        "position": overall(position.verdict(name, margin) for name in position.counts),
     }
     if transfer is not None:
         parts["transfer"] = transfer.verdict

@@ -50,7 +50,11 @@ def reasons(
                 f"{100 * probe.share.base_rate:.1f} %{small}"
             )
     if position.skewed:
-        lines.append("right options are not spread evenly over positions")
+        most = max(position.largest_leak[name] for name in position.skewed)
+        lines.append(
+            "right options are not spread evenly over positions: always taking the commonest place "
+            f"is at most {100 * most:.1f} points above guessing"
+        )
     if transfer is not None and transfer.verdict in ("leaky", "measurable"):
         lines.append(
             f"fitted on {transfer.trained_on}, all probes combined answer {transfer.share} "

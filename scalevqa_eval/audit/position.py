@@ -18,8 +18,8 @@ from scalevqa_eval.audit.redraws import Floats, redraw
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.audit.table import Ints, numbered
 from scalevqa_eval.audit.tokens import normalise
-from scalevqa_eval.audit.verdict import SIDE_LEVEL
-from scalevqa_eval.statistics import holm
+from scalevqa_eval.audit.verdict import SIDE_LEVEL, Verdict, decide
+from scalevqa_eval.statistics import difference_interval, holm
 from scalevqa_eval.types import Question
 
 REDRAWS = 1_999
@@ -30,18 +30,26 @@ _ONCE = 50  # redraws held at a time
 class PositionBias:
     """Counts of right options by place; `p_value` per stratum ("" is all), `p_adjusted` by Holm.
 
-    `fixed_order` questions were left out.
+    `largest_leak` is how far always taking the commonest place may be above guessing: the
+    one-sided 95 % limit, which knows slides. `fixed_order` questions were left out.
     """
 
     counts: dict[str, tuple[int, ...]]
     expected: dict[str, tuple[float, ...]]
     p_value: dict[str, float]
     p_adjusted: dict[str, float]
+    largest_leak: dict[str, float]
     fixed_order: int
 
     @property
     def skewed(self) -> list[str]:
         return [name for name, p in self.p_adjusted.items() if p <= SIDE_LEVEL]
+
+    def verdict(self, name: str, margin: float) -> Verdict:
+        """Of a skew that is shown, by its size; of none, `clean`: nothing is certified by it."""
+        if name not in self.skewed:
+            return "clean"
+        return decide(True, self.largest_leak[name], 0.0, margin)
 
     def to_json(self) -> dict[str, Any]:
         def stratum(name: str) -> dict[str, Any]:
@@ -50,6 +58,7 @@ class PositionBias:
                 "expected": [rounded(x) for x in self.expected[name]],
                 "p_value": rounded(self.p_value[name]),
                 "p_adjusted": rounded(self.p_adjusted[name]),
+                "largest_leak": rounded(self.largest_leak[name]),
             }
 
         dimensions = {name: stratum(name) for name in self.counts if name}
@@ -83,20 +92,31 @@ def position_bias(
     masks = {"": np.ones(len(kept), dtype=bool)}
     if len(names) > 1:
         masks |= {name: dimension == name for name in names}
-    counts, expected, p_value = {}, {}, {}
+    own = [clusters[i] for i in free]
+    counts, expected, p_value, largest = {}, {}, {}, {}
     for name, mask in masks.items():
         observed, wanted = _tables(sizes[mask], place[mask])
         counts[name] = tuple(int(x) for x in observed)
         expected[name] = tuple(float(x) for x in wanted)
         p_value[name] = _p_value(sizes[mask], place[mask], groups[mask], wanted, seed)
+        inside = [own[i] for i in np.flatnonzero(mask)]
+        largest[name] = _largest_leak(sizes[mask], place[mask], observed - wanted, inside)
     adjusted = dict(zip(p_value, holm(list(p_value.values())), strict=True))
-    return PositionBias(counts, expected, p_value, adjusted, len(questions) - len(kept))
+    return PositionBias(counts, expected, p_value, adjusted, largest, len(questions) - len(kept))
 
 
 def _tables(sizes: Ints, place: Ints) -> tuple[Ints, Floats]:
     width = int(sizes.max(initial=0))
     expected = ((np.arange(width) < sizes[:, None]) / sizes[:, None]).sum(0)
     return np.bincount(place, minlength=width), expected
+
+
+def _largest_leak(sizes: Ints, place: Ints, excess: Floats, clusters: Sequence[str]) -> float:
+    if not len(sizes):
+        return 0.0
+    best = int(excess.argmax())
+    chances = np.where(best < sizes, 1 / sizes, 0.0)
+    return difference_interval((place == best).astype(float), chances, clusters, 0.90).high
 
 
 def _p_value(sizes: Ints, place: Ints, groups: Ints, expected: Floats, seed: int) -> float:

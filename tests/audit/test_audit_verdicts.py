@@ -11,6 +11,7 @@ import pytest
 from planted import PHRASE, Leak, plant
 
 from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.position import position_bias
 from scalevqa_eval.audit.selftest import SelfTestFailed
 from scalevqa_eval.data.demo import LEAKY_PHRASE
 from scalevqa_eval.data.load import load_benchmark
@@ -47,6 +48,16 @@ def test_positions_alone_make_a_benchmark_leaky() -> None:
     assert report.verdict == "leaky"
     assert report.text_only.verdict != "leaky"
     assert "answer-position" in {finding.kind for finding in report.findings}
+
+
+def test_a_skew_of_positions_has_a_size() -> None:
+    """Two points at 12,000 questions are there, and small."""
+    made = plant("position", 12_000, strength=0.02, slides=400).questions
+    found = position_bias(made, [str(q.slide) for q in made], 0)
+    assert found.skewed
+    assert found.verdict("", 0.05) == "measurable"
+    assert found.verdict("", 0.01) == "leaky"
+    assert 0.015 < found.largest_leak[""] < 0.05
 
 
 def test_nothing_planted_nothing_found() -> None:
