@@ -55,7 +55,7 @@ def test_labels_that_hang_together_in_a_slide_are_no_leak() -> None:
         report = quick(grades(seed, slides=12, each=10))
         # Nor can so few slides exclude one, unless the draw is balanced for each text.
         assert report.verdict == ("clean" if report.text_only.by_design else "undecided")
-        whole = report.text_only
+        whole = report.text_only.probe("combined")
         assert whole.null_sd is not None
         assert whole.null_sd > 0.05  # guessing by the question would have 0.04
 
