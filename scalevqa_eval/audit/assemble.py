@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from scalevqa_eval import __version__
 from scalevqa_eval.audit.conclusions import cues, design_findings, reasons
+from scalevqa_eval.audit.crossval import WORKERS
 from scalevqa_eval.audit.dataset import examine, other_splits
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.phrases import find_phrases
@@ -79,7 +79,7 @@ def audit(
     selected, sampled = sample_slides(selected, most, seed)
     shared: dict[str, Any] = {
         "seed": seed, "margin": margin, "tick": tick,
-        "workers": workers or max(1, min(4, os.cpu_count() or 1)),
+        "workers": workers or WORKERS,
     }  # fmt: skip
     labels = selected.clusters.labels
     # One thread per matrix product, and several products at once: faster for products of this
@@ -118,7 +118,7 @@ def audit(
         versions=_versions(),
         parts=parts,
         verdict_by_dimension=by_dimension,
-        reasons=reasons(strata, text, position, transfer, sampled, settings),
+        reasons=reasons(strata, position, transfer, sampled, settings),
         strata=strata,
         whole_file=_ordered(text.whole_file, loaded.dimensions),
         partial_inputs=text.partial_inputs,

@@ -29,7 +29,6 @@ def design_findings(
 
 def reasons(
     strata: Sequence[StratumResult],
-    text: TextOnly,
     position: PositionBias,
     transfer: Transfer | None,
     sampled: Sampled | None,

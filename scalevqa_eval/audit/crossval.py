@@ -4,6 +4,7 @@ the transfer probe is the same with one fold that is asked and never learned fro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from scalevqa_eval.audit.logit import Layout, Singles
 from scalevqa_eval.audit.probes import Fitter, Learned
 from scalevqa_eval.audit.table import Ints, Table
 
+WORKERS = max(1, min(4, os.cpu_count() or 1))
+"""Threads that fit folds, where nothing else is asked for."""
 TIE = 1e-4
 """Options whose scores differ by less share the credit: single precision tells no more."""
 FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 5_000

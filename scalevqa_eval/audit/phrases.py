@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, special, stats
 
-from scalevqa_eval.audit.features import ASKED_OFTEN
 from scalevqa_eval.audit.results import rounded
-from scalevqa_eval.audit.table import Ints, Table
+from scalevqa_eval.audit.table import ASKED_OFTEN, Ints, Table
 from scalevqa_eval.audit.tokens import Hashes, hashed_ngrams
 from scalevqa_eval.statistics import benjamini_hochberg, cluster_interval
 
@@ -123,11 +122,10 @@ def _collect(table: Table) -> _Grams:
             starts = np.arange(len(gram), dtype=np.int32) + behind
             places.append(np.column_stack([starts, np.full_like(starts, n)]))
 
-    labels = np.bincount(table.option_set)[table.option_set] >= ASKED_OFTEN
     for number, tokens in enumerate(table.hashes):
         add(number, tokens, 0, np.uint64(0))
         question = table.owner[number]
-        if labels[question] and len(tokens):  # asked about in these words, and this label
+        if table.labelled[question] and len(tokens):  # asked about in these words, and this label
             digest = hashlib.blake2b(tokens.tobytes(), digest_size=8).digest()
             label = np.frombuffer(digest, np.uint64)[0]
             add(number, table.question_hashes[question], len(tokens), label)

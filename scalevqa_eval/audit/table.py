@@ -19,6 +19,7 @@ from scalevqa_eval.audit.tokens import Hasher, Hashes, normalise, tokens
 from scalevqa_eval.types import Question
 
 Ints = npt.NDArray[np.intp]
+ASKED_OFTEN = 20  # a set of options over so many questions is a set of labels
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Table:
     def owner(self) -> Ints:
         """The question of each row."""
         return np.repeat(np.arange(self.n), self.sizes)
+
+    @cached_property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Whether a question's options are a set of labels (yes and no, grades): asked often."""
+        return np.asarray(np.bincount(self.option_set)[self.option_set] >= ASKED_OFTEN)
 
     @cached_property
     def chances(self) -> npt.NDArray[np.float64]:

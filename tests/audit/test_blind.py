@@ -151,6 +151,19 @@ def test_the_estimate_counts_requests_tokens_and_dollars() -> None:
     assert estimate("baseline/longest", benchmark, asked).dollars == 0.0
 
 
+def audited(rows: list[dict[str, Any]], directory: Path, server: Server, *, redraws: int) -> Any:
+    """The command's end, with `out/` in the directory, after it asked a model of the server."""
+    (directory / "q.json").write_text(json.dumps(rows))
+    done = CliRunner().invoke(
+        app,
+        ["audit", str(directory / "q.json"), "--permutations", str(redraws), "--seeds", "1",
+         "--adversary", "openai/any", "--base-url", server.openai_url,
+         "--output", str(directory / "out")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return done
+
+
 def test_the_command_asks_and_shows(tmp_path: Path, server: Server) -> None:
     server.answer = knows
     rows = [
@@ -158,14 +171,7 @@ def test_the_command_asks_and_shows(tmp_path: Path, server: Server) -> None:
          "image_path": {}, "extra_info": {"wsi_name": q.slide, "question_type": "type_A"}}
         for i, q in enumerate(plant("phrase", 48, strength=0.6).questions)
     ]  # fmt: skip
-    (tmp_path / "q.json").write_text(json.dumps(rows))
-    done = CliRunner().invoke(
-        app,
-        ["audit", str(tmp_path / "q.json"), "--permutations", "2", "--seeds", "1",
-         "--adversary", "openai/any", "--base-url", server.openai_url,
-         "--output", str(tmp_path / "out")],
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = audited(rows, tmp_path, server, redraws=2)
     assert "240 requests" in done.stderr
     assert "price unknown" in done.stderr
     assert "openai/any" in done.stdout
@@ -199,14 +205,7 @@ def test_knowledge_is_told_from_a_shortcut(tmp_path: Path, server: Server) -> No
         return next((f"<answer>{k}</answer>" for k, v in options.items() if v == total), "none")
 
     server.answer = adds
-    (tmp_path / "q.json").write_text(json.dumps(rows))
-    done = CliRunner().invoke(
-        app,
-        ["audit", str(tmp_path / "q.json"), "--permutations", "40", "--seeds", "1",
-         "--adversary", "openai/any", "--base-url", server.openai_url,
-         "--output", str(tmp_path / "out")],
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
+    done = audited(rows, tmp_path, server, redraws=40)
     audit = json.loads((tmp_path / "out/audit.json").read_text())
     assert (audit["verdict"], audit["parts"]["knowledge"]) == ("leaky", "leaky")
     assert audit["parts"]["text"] in ("undecided", "clean")

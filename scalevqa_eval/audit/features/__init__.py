@@ -13,8 +13,6 @@ from scalevqa_eval.audit.features.structure import Structure, structure
 from scalevqa_eval.audit.table import Ints, Table, numbered
 from scalevqa_eval.audit.tokens import normalise
 
-ASKED_OFTEN = 20  # a set of options over so many questions is a set of labels
-
 
 class Features:
     """Descriptions of the options of a table, each kind computed when it is first asked for."""
@@ -54,9 +52,8 @@ class Features:
         """
         table = self.table
         place = np.arange(table.rows) - table.start[table.owner]
-        sets = table.option_set[table.owner]
-        often = np.bincount(table.option_set)[sets] >= ASKED_OFTEN
-        codes = np.where(often, sets, -1 - table.owner)
+        sets = np.where(table.labelled, table.option_set, -1 - np.arange(table.n))
+        codes = sets[table.owner]
         return numbered(list(zip(codes.tolist(), place, strict=True)))
 
     @cached_property

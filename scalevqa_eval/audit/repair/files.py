@@ -82,10 +82,10 @@ def _rows(
     Scale-VQA format.
     """
     rows = []
-    for number, question in enumerate(questions, start=1):
+    for question in questions:
         row = originals.get(question.id)
         changed = None if row is None or card is None else _changed(row, question, card)
-        rows.append(changed or _scale_vqa_row(question, number))
+        rows.append(changed or _scale_vqa_row(question))
     return rows
 
 
@@ -117,7 +117,7 @@ def _put(row: dict[str, Any], paths: tuple[str, ...], value: Any) -> None:
     row[last] = value
 
 
-def _scale_vqa_row(question: Question, number: int) -> dict[str, Any]:
+def _scale_vqa_row(question: Question) -> dict[str, Any]:
     """A question as a row of the Scale-VQA format; its id ends in the row's `No`."""
     name = question.id.removeprefix(f"{question.split}-") if question.split else question.id
     paths: Any = {f"{view.scale}_mag": view.image for view in question.views}

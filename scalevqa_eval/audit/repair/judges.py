@@ -5,7 +5,6 @@ What they have right is a `Share`, by their names; ABOUT says who they are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from scalevqa_eval.audit.crossval import credit, fold_count, make_folds
+from scalevqa_eval.audit.crossval import WORKERS, credit, fold_count, make_folds
 from scalevqa_eval.audit.inference import share
 from scalevqa_eval.audit.probes import COMBINED
 from scalevqa_eval.audit.reading import Selection
@@ -29,7 +28,6 @@ from scalevqa_eval.audit.tokens import normalise
 from scalevqa_eval.audit.transfer import probe_transfer
 from scalevqa_eval.types import Benchmark, Question
 
-WORKERS = max(1, min(4, os.cpu_count() or 1))
 LEAK = "leak score"
 ABOUT = {
     "medoid": "the option most similar to the others",
