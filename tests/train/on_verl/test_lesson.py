@@ -22,6 +22,7 @@ from importlib import util
 from pathlib import Path
 
 import pytest
+from scipy.stats import kendalltau
 
 from scalevqa_train.checkpoints import find_checkpoints, last_whole
 from scalevqa_train.progress import REWARD, read_steps
@@ -209,8 +210,9 @@ def test_the_reward_rises(lesson: Lesson) -> None:
     rewards = [value for step in steps if (value := step.first(REWARD)) is not None]
     # The kill may come between the writing of a checkpoint and that of its step's numbers.
     assert STEPS - 1 <= len(rewards) <= STEPS
-    begin, end = sum(rewards[:4]) / 4, sum(rewards[-4:]) / 4
-    assert end - begin >= 0.2, rewards
+    # By order, not by size: where SFT ended, and so what is left to learn, differs by machine.
+    rise = kendalltau(range(len(rewards)), rewards, alternative="greater")
+    assert rise.pvalue < 0.01, rewards
     differences = [s.values.get("training/rollout_probs_diff_mean", 0.0) for s in steps]
     assert max(differences) < 0.005, "rollouts were not drawn from the trained weights"
 
