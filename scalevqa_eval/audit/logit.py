@@ -107,24 +107,25 @@ def combine(scores: Singles, layout: Layout, gold: Ints) -> npt.NDArray[np.float
 def _newton(design: Singles, layout: Layout, gold: Ints) -> npt.NDArray[np.float64]:
     right = layout.rows(gold)
     start = np.concatenate([[0], np.cumsum(layout.sizes)[:-1]])
-    probes = len(design)
-    weights = np.full((probes, gold.shape[1]), _PRIOR)
-    observed = design[:, right, np.arange(gold.shape[1])].sum(1)
+    probes, sets = len(design), gold.shape[1]
+    # Sets of labels first: each step is then a product of two small matrices for each of them.
+    design = np.ascontiguousarray(design.transpose(2, 0, 1))
+    weights = np.full((sets, probes), _PRIOR)
+    observed = np.stack([design[b][:, right[:, b]].sum(1) for b in range(sets)])
     for _ in range(_NEWTON):
-        scores = np.einsum("prb,pb->rb", design, weights.astype(np.float32))
-        probability = layout.softmax(scores)
-        expected = design * probability
-        means = np.add.reduceat(expected, start, axis=1)
-        gradient = expected.sum(1) - observed + _SHRINK * (weights - _PRIOR)
-        curvature = np.einsum("prb,qrb->bpq", expected, design, optimize=True)
-        curvature = curvature - np.einsum("pnb,qnb->bpq", means, means, optimize=True)
+        scores = (weights[:, None, :].astype(np.float32) @ design)[:, 0]
+        probability = layout.softmax(scores.T.copy()).T
+        expected = design * probability[:, None, :]
+        means = np.add.reduceat(expected, start, axis=2)
+        gradient = expected.sum(2) - observed + _SHRINK * (weights - _PRIOR)
+        curvature = expected @ design.transpose(0, 2, 1) - means @ means.transpose(0, 2, 1)
         curvature = curvature.astype(np.float64) + _SHRINK * np.eye(probes)
         held = (weights <= 0) & (gradient > 0)
-        free = ~held.T
+        free = ~held
         curvature *= free[:, :, None] & free[:, None, :]
-        curvature[:, np.arange(probes), np.arange(probes)] += held.T
+        curvature[:, np.arange(probes), np.arange(probes)] += held
         gradient[held] = 0.0
-        step = np.linalg.solve(curvature, gradient.T[:, :, None].astype(np.float64))[:, :, 0]
+        step = np.linalg.solve(curvature, gradient[:, :, None].astype(np.float64))[:, :, 0]
         # A full step of a well-curved problem; held back where it would overshoot.
-        weights = np.maximum(weights - np.clip(step.T, -1.0, 1.0), 0.0)
-    return weights
+        weights = np.maximum(weights - np.clip(step, -1.0, 1.0), 0.0)
+    return weights.T
