@@ -27,10 +27,9 @@ from scalevqa_eval.audit.reading import (
     select,
 )
 from scalevqa_eval.audit.report import LEVELS, AuditReport, QuestionLeak
-from scalevqa_eval.audit.results import StratumResult, rounded
+from scalevqa_eval.audit.results import MARGIN, StratumResult, Verdict, overall, rounded
 from scalevqa_eval.audit.textonly import TextOnly, probe_text
 from scalevqa_eval.audit.transfer import Transfer, probe_transfer
-from scalevqa_eval.audit.verdict import MARGIN, Verdict, overall
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.scoring.groups import counterfactual_groups, group_accuracy
 from scalevqa_eval.types import Benchmark

@@ -22,9 +22,8 @@ from scalevqa_eval.audit.models import PROMPTS, Asked, applicable
 from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
 from scalevqa_eval.audit.report import AuditReport
-from scalevqa_eval.audit.results import Share, rounded
+from scalevqa_eval.audit.results import SIDE_LEVEL, WORDS, Share, decide, rounded
 from scalevqa_eval.audit.table import gold_offsets, make_table, numbered
-from scalevqa_eval.audit.verdict import SIDE_LEVEL, WORDS, decide
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.models import Model
@@ -38,7 +37,6 @@ STYLES = {
     "eliminate": str(PROMPTS / "eliminate.txt"),
 }
 ELIMINATE = "eliminate"
-_SHOWN = 100
 
 
 Pairs = Sequence[tuple[Question, Record]]
@@ -158,7 +156,7 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
         "agreement": [_agreement(a, b) for a, b in combinations(same, 2)],
         "all_right": len(right),
         "none_right": len(none),
-        "all_right_ids": right[:_SHOWN],
+        "all_right_ids": right,
         "level": SIDE_LEVEL,
     }
     findings = [

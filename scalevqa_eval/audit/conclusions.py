@@ -11,10 +11,9 @@ from scalevqa_eval.audit.position import PositionBias
 from scalevqa_eval.audit.reading import Sampled
 from scalevqa_eval.audit.redraws import DRAWS, possible, relabelled_together
 from scalevqa_eval.audit.report import Cue
-from scalevqa_eval.audit.results import Share, StratumResult
+from scalevqa_eval.audit.results import LEVEL, Share, StratumResult
 from scalevqa_eval.audit.textonly import TextOnly
 from scalevqa_eval.audit.transfer import Transfer
-from scalevqa_eval.audit.verdict import LEVEL
 from scalevqa_eval.statistics import benjamini_hochberg
 
 _CUE_LEVEL = 0.05

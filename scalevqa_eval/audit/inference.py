@@ -15,9 +15,8 @@ from scipy import special
 
 from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE
 from scalevqa_eval.audit.redraws import DRAWS, Floats
-from scalevqa_eval.audit.results import ProbeResult, Share, StratumResult
+from scalevqa_eval.audit.results import LEVEL, ProbeResult, Share, StratumResult, Verdict, decide
 from scalevqa_eval.audit.table import Ints
-from scalevqa_eval.audit.verdict import LEVEL, Verdict, decide
 from scalevqa_eval.statistics import (
     cluster_interval,
     detectable_difference,

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from scalevqa_eval.audit.redraws import Floats, redraw
-from scalevqa_eval.audit.results import rounded
+from scalevqa_eval.audit.results import SIDE_LEVEL, Verdict, decide, rounded
 from scalevqa_eval.audit.table import Ints, numbered
 from scalevqa_eval.audit.tokens import normalise
-from scalevqa_eval.audit.verdict import SIDE_LEVEL, Verdict, decide
 from scalevqa_eval.statistics import difference_interval, holm
 from scalevqa_eval.types import Question
 

@@ -11,8 +11,18 @@ from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.output import text_of, write_audit
 from scalevqa_eval.audit.phrases import Phrase
 from scalevqa_eval.audit.position import PositionBias
-from scalevqa_eval.audit.results import Share, StratumResult, p_rounded, rounded
-from scalevqa_eval.audit.verdict import LEVEL, SIDE_LEVEL, WORDS, Verdict, overall, scope
+from scalevqa_eval.audit.results import (
+    LEVEL,
+    SIDE_LEVEL,
+    Share,
+    StratumResult,
+    Verdict,
+    overall,
+    p_rounded,
+    rounded,
+    scope,
+)
+from scalevqa_eval.audit.tables import verdict_text
 from scalevqa_eval.types import Question
 
 FORMAT = 2
@@ -128,10 +138,10 @@ class AuditReport:
     def to_json(self) -> dict[str, Any]:
         """What audit.json holds; docs/audit.md explains every key."""
         models = {row["model"] for row in self.sections.get("blind", {}).get("results", ())}
-        return {
+        data = {
             "format": FORMAT,
             "verdict": self.verdict,
-            "verdict_text": f"{WORDS[self.verdict]} ({scope(len(models))})",
+            "verdict_text": "",
             "scope": scope(len(models)),
             "parts": {
                 **self.parts,
@@ -161,6 +171,7 @@ class AuditReport:
             "versions": dict(self.versions),
             "questions": [question.to_json() for question in self.questions],
         }
+        return {**data, "verdict_text": verdict_text(data)}
 
     def _block(self, strata: Sequence[StratumResult]) -> dict[str, Any]:
         dimensions = _dimensions(strata, self.verdict_by_dimension)

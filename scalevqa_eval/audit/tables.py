@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scalevqa_eval.audit.results import p_text
-from scalevqa_eval.audit.verdict import WORDS
+from scalevqa_eval.audit.results import WORDS, p_text
 from scalevqa_eval.pages import fraction, percent, span
 
 ALL = "all questions"
@@ -67,6 +66,12 @@ def verdict_words(data: Data) -> str:
     if data["verdict"] == "clean" and data["parts"]["knowledge"] == "not tested":
         return f"{words}; knowledge not tested"
     return words
+
+
+def verdict_text(data: Data) -> str:
+    """The verdict, and what it is about: said once where the verdict says so itself."""
+    words = verdict_words(data)
+    return words if "knowledge not tested" in words else f"{words} ({data['scope']})"
 
 
 def _by_knowledge_alone(data: Data) -> bool:

@@ -9,7 +9,7 @@ from rich.console import Console  # noqa: TID251 (its type)
 from rich.table import Table as Grid
 
 from scalevqa_eval.audit import tables
-from scalevqa_eval.audit.verdict import WORDS
+from scalevqa_eval.audit.results import WORDS
 from scalevqa_eval.pages import one_line
 
 WIDTH = 79
@@ -66,9 +66,9 @@ def _findings(data: Mapping[str, Any]) -> list[str]:
 
 
 def _verdict(data: Mapping[str, Any]) -> list[str]:
-    words, scope = tables.verdict_words(data), one_line(data["scope"])
-    said = "knowledge not tested" in words
-    lines = [f"Verdict: {words.upper()}" + ("" if said else f" ({scope})")]
+    words = tables.verdict_words(data)
+    rest = one_line(tables.verdict_text(data).removeprefix(words))
+    lines = [f"Verdict: {words.upper()}{rest}"]
     return [*lines, *(f"- {one_line(reason)}" for reason in data["reasons"]), ""]
 
 

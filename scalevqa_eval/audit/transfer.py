@@ -16,10 +16,9 @@ from scalevqa_eval.audit.inference import clustered_p, share
 from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE, MAJORITY, learned
 from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.redraws import DRAWS, given_answers, relabelled_together
-from scalevqa_eval.audit.results import Share, p_rounded
+from scalevqa_eval.audit.results import MARGIN, SIDE_LEVEL, Share, Verdict, decide, p_rounded
 from scalevqa_eval.audit.selftest import must_not_move
 from scalevqa_eval.audit.table import content_key, gold_offsets, make_table, numbered
-from scalevqa_eval.audit.verdict import MARGIN, SIDE_LEVEL, Verdict, decide
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark, Question
 

@@ -95,8 +95,8 @@ def audit(given: AuditOptions) -> None:
     from scalevqa_eval.audit.against import changes, read_audit
     from scalevqa_eval.audit.assemble import audit as run_audit
     from scalevqa_eval.audit.reading import read_for_audit
+    from scalevqa_eval.audit.results import VERDICTS
     from scalevqa_eval.audit.terminal import show
-    from scalevqa_eval.audit.verdict import VERDICTS
     from scalevqa_eval.cli import audit_models
 
     earlier = None if given.against is None else read_audit(given.against)

@@ -18,9 +18,9 @@ from scalevqa_eval.audit.inference import choose, family_test, standardise
 from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.position import PositionBias, position_bias
 from scalevqa_eval.audit.redraws import given_answers, redraw
+from scalevqa_eval.audit.results import decide, overall
 from scalevqa_eval.audit.table import make_table
 from scalevqa_eval.audit.tokens import tokens
-from scalevqa_eval.audit.verdict import decide, overall
 from scalevqa_eval.types import Question
 
 

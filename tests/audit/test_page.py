@@ -18,12 +18,11 @@ from rich.console import Console
 from scalevqa_eval.audit import Finding
 from scalevqa_eval.audit.against import changes, read_audit
 from scalevqa_eval.audit.assemble import audit
-from scalevqa_eval.audit.datasheet import datasheet
-from scalevqa_eval.audit.output import badge_svg, subsets
+from scalevqa_eval.audit.output import badge_svg, datasheet, subsets
 from scalevqa_eval.audit.page import to_html
+from scalevqa_eval.audit.results import VERDICTS, WORDS
 from scalevqa_eval.audit.tables import dimensions, first_line
 from scalevqa_eval.audit.terminal import show
-from scalevqa_eval.audit.verdict import VERDICTS, WORDS
 from scalevqa_eval.errors import DataError
 from scalevqa_eval.types import Benchmark, Question
 

@@ -48,12 +48,6 @@ def pope(folder: Path, file: str) -> Iterator[dict[str, Any]]:
         yield _item(row["image"], row["text"], YES_NO, YES_NO.index(row["label"]), "object")
 
 
-def pope_v2(folder: Path) -> Iterator[dict[str, Any]]:
-    for row in json.loads((folder / "POPE/POPEv2/dataset/annotations.json").read_text()):
-        image = Path(row["image_name"]).name
-        yield _item(image, row["query"], YES_NO, YES_NO.index(row["label"].lower()), "object")
-
-
 def amber(folder: Path) -> Iterator[dict[str, Any]]:
     data = folder / "AMBER/data"
     truth = {row["id"]: row for row in json.loads((data / "annotations.json").read_text())}
@@ -74,7 +68,6 @@ SETS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
     "POPE random": lambda f: pope(f, "coco_pope_random.json"),
     "POPE popular": lambda f: pope(f, "coco_pope_popular.json"),
     "POPE adversarial": lambda f: pope(f, "coco_pope_adversarial.json"),
-    "POPEv2": pope_v2,
     "AMBER": amber,
     "NExT-QA val": lambda f: videos(f / "NExT-QA/dataset/nextqa/val.csv", "video"),
     "IntentQA test": lambda f: videos(f / "IntentQA/datasets/IntentQA/test.csv", "video_id"),

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from scalevqa_eval.audit.features import file, words
+from scalevqa_eval.audit.features import file, grams
 from scalevqa_eval.audit.features.grams import Floats
 from scalevqa_eval.audit.features.structure import Structure, structure
 from scalevqa_eval.audit.table import Ints, Table, numbered
@@ -27,16 +27,16 @@ class Features:
     @cached_property
     def tfidf(self) -> sparse.csr_matrix:
         """Words and pairs of words, (rows, vocabulary)."""
-        return words.tfidf(self.table.hashes)
+        return grams.tfidf(self.table.hashes)
 
     @cached_property
     def question_tfidf(self) -> sparse.csr_matrix:
         """The same of the questions' texts, (questions, vocabulary)."""
-        return words.tfidf(self.table.question_hashes)
+        return grams.tfidf(self.table.question_hashes)
 
     @cached_property
     def contrast(self) -> sparse.csr_matrix:
-        return words.contrast(self.table)
+        return grams.contrast(self.table)
 
     @cached_property
     def text_codes(self) -> Ints:

@@ -23,8 +23,7 @@ from scalevqa_eval.audit.repair.blocks import build_blocks
 from scalevqa_eval.audit.repair.files import block_files
 from scalevqa_eval.audit.repair.judges import ABOUT, Checks, Setting
 from scalevqa_eval.audit.repair.pruning import pruning
-from scalevqa_eval.audit.results import Share
-from scalevqa_eval.audit.verdict import MARGIN
+from scalevqa_eval.audit.results import MARGIN, Share
 from scalevqa_eval.data import Loaded
 from scalevqa_eval.errors import UsageError
 from scalevqa_eval.types import Benchmark
