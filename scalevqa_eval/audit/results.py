@@ -101,7 +101,7 @@ class Share:
     def __str__(self) -> str:
         low, high = self.ci
         return (
-            f"{fraction(round(self.correct, 1), self.n)} = {100 * self.accuracy:.1f} % "
+            f"{fraction(round(round(self.correct, _DIGITS), 1), self.n)} = {100 * self.accuracy:.1f} % "
             f"(95 % {100 * low:.1f} to {100 * high:.1f})"
         )
 
