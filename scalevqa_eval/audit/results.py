@@ -100,8 +100,9 @@ class Share:
 
     def __str__(self) -> str:
         low, high = self.ci
+        correct = round(round(self.correct, _DIGITS), 1)  # as from audit.json
         return (
-            f"{fraction(round(round(self.correct, _DIGITS), 1), self.n)} = {100 * self.accuracy:.1f} % "
+            f"{fraction(correct, self.n)} = {100 * self.accuracy:.1f} % "
             f"(95 % {100 * low:.1f} to {100 * high:.1f})"
         )
 

@@ -55,7 +55,7 @@ def test_the_bare_token_counts(llava: str, opened: Callable[..., Any]) -> None:
     (reply,) = ask_all(model, [prompt])
     engine = model.engine
     with torch.inference_mode():
-        inputs = engine._on_device(engine.prepare([prompt]).inputs)
+        inputs = engine._on_device(engine.processor.prepare([prompt]).inputs)
         row = engine._model(**inputs).logits[0, -1].float().log_softmax(-1)
     for letter, value in reply.logprobs.items():
         spelled = [

@@ -1,8 +1,8 @@
 """`hf/PATH_OR_ID`: a checkpoint that Transformers runs in this process.
 
 Vision-language models (Qwen2.5-VL, Qwen3-VL, LLaVA, Phi-4-multimodal and what else comes with an
-image processor) and text-only ones. Here the prompts that wait become batches; what answers them,
-and all of torch, is in hf_engine.py.
+image processor) and text-only ones. Here the prompts that wait become batches; what makes tensors
+of them is in hf_processor.py, what answers them in hf_engine.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from scalevqa_eval.models.local.checkpoint import Checkpoint, read_template, sai
 from scalevqa_eval.types import Capabilities, Prompt, Reply
 
 if TYPE_CHECKING:
-    from scalevqa_eval.models.local.hf_engine import Batch, Engine
+    from scalevqa_eval.models.local.hf_engine import Engine
+    from scalevqa_eval.models.local.hf_processor import Batch
 
 # The batch that "auto" starts with.
 _AUTO_GPU, _AUTO_CPU = 16, 8
@@ -61,7 +62,8 @@ def load(
     gpu = torch.cuda.is_available()
     size = None if batch_size == "auto" else whole_number("batch_size", batch_size)
 
-    from scalevqa_eval.models.local.hf_engine import Engine, Settings
+    from scalevqa_eval.models.local.hf_engine import Engine
+    from scalevqa_eval.models.local.hf_processor import Settings
 
     settings = Settings(
         dtype=dtype,
@@ -97,9 +99,9 @@ class HFModel:
         self.name = name
         self.engine = engine
         self.batch_size = batch_size
-        self.identity: Mapping[str, Any] = engine.identity
+        self.identity: Mapping[str, Any] = engine.processor.identity
         self.capabilities = Capabilities(
-            max_images=None if engine.takes_images else 0,
+            max_images=None if engine.processor.takes_images else 0,
             logprobs=True,
             letters_only=True,
             # A batch that generates, one being prepared, and enough to sort by length.
@@ -122,7 +124,7 @@ class HFModel:
         """Answer one prompt, in a batch with others that wait. Raises ModelError."""
         self._check_open()
         reply = asyncio.get_running_loop().create_future()
-        self._pending.append(_Waiting(prompt, *self.engine.describe(prompt), reply))
+        self._pending.append(_Waiting(prompt, *self.engine.processor.describe(prompt), reply))
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._answer_all())
         return await reply  # type: ignore[no-any-return]
@@ -170,7 +172,7 @@ class HFModel:
         return taken
 
     def _prepare(self, batch: Sequence[_Waiting]) -> asyncio.Future[Batch]:
-        work = self._ahead.submit(self.engine.prepare, [one.prompt for one in batch])
+        work = self._ahead.submit(self.engine.processor.prepare, [one.prompt for one in batch])
         return asyncio.wrap_future(work)
 
     async def _answer(self, batch: list[_Waiting], ready: asyncio.Future[Batch]) -> None:
@@ -216,7 +218,7 @@ class HFModel:
         def smaller(size: int) -> list[Reply]:
             while len(replies) < len(batch):
                 prompts = [one.prompt for one in batch[len(replies) :][:size]]
-                part = self._ahead.submit(self.engine.prepare, prompts).result()
+                part = self._ahead.submit(self.engine.processor.prepare, prompts).result()
                 replies.extend(self.engine.answer(part, wanted))
             return replies
 
