@@ -17,14 +17,14 @@ pattern has bounded repeats, so that time is linear in the length of a reply.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from scalevqa_eval.scoring.said import answer_tags, outside_thought, plain_characters
 from scalevqa_eval.types import LETTERS
 
-__all__ = ["Extraction", "answer_tags", "extract_answer", "outside_thought", "plain_characters"]
+__all__ = ["Extraction", "extract_answer"]
 
 _WINDOW = 20_000  # a longer reply is read at both ends only; tags are sought in all of it
 
@@ -62,32 +62,9 @@ def extract_answer(text: str, options: Mapping[str, str] | Sequence[str]) -> Ext
     return Extraction(found, method) if len(found) == 1 else Extraction(None, found)
 
 
-# --- what a reply says: characters, thought, tags, turns -----------------------------------------
+# --- turns, styles, words ------------------------------------------------------------------------
 
 
-class _Characters(dict[int, str]):
-    """Full-width, circled and styled characters as plain ones; invisible ones as nothing.
-
-    One character at a time: superscripts stay (10² is not 102), and nothing is reordered.
-    """
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        if unicodedata.category(char) == "Cf" or 0xFE00 <= code <= 0xFE0F:
-            char = ""
-        elif not unicodedata.decomposition(char).startswith(("<super>", "<fraction>")):
-            char = unicodedata.normalize("NFKC", char)
-        self[code] = char
-        return char
-
-
-_CHARACTERS = _Characters({0x3001: ",", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"})
-_THINK = re.compile(
-    r"(?i)(?:<|◁|\[(?=/?(?-i:THINK)\]))\s{0,3}(/?)\s{0,3}(?:think|thinking|thought|reasoning)\b"
-    r"[^<>▷\]]{0,80}[>▷\]]"
-)
-_OPEN = r"<\s{0,3}(?:final[_ -]?)?ans(?:wer)?\b[^<>]{0,80}>"
-_ANSWER = re.compile(rf"(?is){_OPEN}((?:(?!{_OPEN}).)*?){_OPEN.replace('<', '</', 1)}")
 _ERROR = re.compile(
     r"(?i)(?:<!doctype|<html|\[error\]|traceback \(|[\w.]{0,60}(?:error|exception)\s?[:(\[]|"
     r"\[?request[_ ](?:failed|timed out)|\{\s{0,3}[\"']error[\"']|(?:http|error) [45]\d\d\b)"
@@ -101,34 +78,6 @@ _STYLE = re.compile(r"\\(?:text|math)?(?:bf|it|rm|sf|tt|normal|cal)?\s?\{([^{}\\
 _MARKS = re.compile(r"[*`#~$]+|__|\\[()\[\]]|\\boxed\b|</?[a-z][a-z_]{0,15}\s?/?>")
 _SPACES = re.compile(r" {2,}|[\t\f\v]+")
 _DROPPED = re.compile(r"[^\w+\-<>≤≥=%/²³.]+|[.\-](?!\w)|(?<!\w)\.(?!\d)")
-
-
-def plain_characters(text: str) -> str:
-    """Full-width, circled and styled letters as plain ones; one kind of line end."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text if text.isascii() else text.translate(_CHARACTERS)
-
-
-def outside_thought(text: str) -> tuple[str, bool]:
-    """What is said outside `<think>`, and whether the last thought was never closed.
-
-    A `</think>` without an opening tag ends a thought that began before the reply did. Nested
-    opening tags count as one.
-    """
-    first, *rest = _THINK.split(text)
-    said, inside = [first], False
-    for closing, piece in zip(rest[::2], rest[1::2], strict=True):
-        if closing and not inside:
-            said = []
-        inside = not closing
-        if not inside:
-            said.append(piece)
-    return "\n".join(said), inside
-
-
-def answer_tags(text: str) -> list[str]:
-    """What complete `<answer>` tags hold, in order."""
-    return _ANSWER.findall(text)
 
 
 def _prose(text: str) -> str:
@@ -152,21 +101,29 @@ _LETTER = re.compile(
 _CLOSE = r"[)\]}\"'”’>」]{0,2}"
 _TAIL = re.compile(  # what may follow a letter that is the answer
     rf"{_CLOSE} ?(?:$|[,;:!。—–(]|\.(?![A-Za-z])"
-    r"|(?:because|since|as|based|due|given|which|and|with)\b|[\u3040-\u30ff\u4e00-\u9fff])"
+    r"|(?:because|since|as|based|due|given|which|and|with|although|though|even though|while"
+    r"|whereas|rather than|instead of|unlike)\b|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])"
 )
 _MORE = re.compile(  # another letter: "A and C", "A, (C)"
     rf"{_CLOSE}(?: ?(?:,|/|&|\+|;|-|–|as well as |and/or |and |or |to |plus |和|或|与|及) ?"
     r"(?:(?:also|possibly|maybe|option|choice|both|or|and|it is|it['’]s) ){0,2}"
     r"[(\[\"']?[A-Z](?![A-Za-z0-9'’])(?! [a-z]{2})| ?[(\[][A-Z][)\]])"
 )
-_OTHERS = re.compile(r"[ ,;(\"][B-HJ-Z](?:[.)](?= |$)|:)")  # "(A) for the first, (B) for …"
-_END = re.compile(r"[.!?](?=[\s\"')\]”’]|$)|[。!?;\n]|,? (?:because|since|as)\b")
+_OTHERS = re.compile(  # "(A) for the first, (B) for …", "A (40 %), B (60 %)"
+    r"[ ,;(\"][B-HJ-Z](?:[.)](?= |$)|:| ?\(?\d{1,3} ?%)"
+)
+_STOP = re.compile(r"[.!?](?=[\s\"')\]”’]|$)|[。!?;\n]")
+_END = re.compile(
+    rf"{_STOP.pattern}|,? (?:because|since|as|while|whereas|rather than|instead of|unlike"
+    r"|(?:even )?(?:al)?though(?! (?:it|this|that|I)\b))\b"
+)
 _WHOLE = re.compile(rf"{_CLOSE}\W*(?:(?<=\W)(?:because|since|(?<=, )as)\b.*)?")
 _DENIAL = re.compile(
-    r"(?i)\b(?:not (?!option|[B-Z]\b)|never|no\b(?! doubt)|neither|cannot|or|take back|if|unless"
-    r"|only|when|wrong|incorrect|false|worst|least|(?<!no )doubt|un(?:likely|supported)|eliminat"
-    r"|exclu|reject|discard|rul(?:ed|e|ing) out|contradict)|n['’]t\b|[✗❌✘×?错误不]"
-    r"|では(?:な|あり)|가 아니"
+    r"(?i)\b(?:(?:never|no(?! doubt)|neither|cannot|or|if|take back|unless|only|when|si|se|wenn"
+    r"|(?:any|every)thing but|all but)\b|not (?!option|(?-i:[A-Z])\b(?! [a-z]))|wrong"
+    r"|incorrect|false|worst|least|(?<!no )doubt|un(?:likely|supported)|eliminat|exc(?:lu|ept)"
+    r"|reject|discard|rul(?:ed|e|ing) out|contradict|str(?:ike|uck)|distract)|n['’]t\b"
+    r"|[✗❌✘×?错误不吗]|では(?:な|あり)|じゃ|아[니닙]|если"
 )
 _NONE = re.compile(r"(?i)(?:not|neither|none|unclear|unknown)\b")
 
@@ -195,7 +152,8 @@ class _Options:
         """
         line = text.strip(" ,:;\n").partition("\n")[0]
         exact, match = self.with_text(line), _LETTER.match(line)
-        named = exact or self.with_text(_END.split(line, maxsplit=1)[0])
+        clause = _END.split(line, maxsplit=1)[0]
+        named = exact or (self.with_text(clause) if clause != line else None)
         if not match or match[1].upper() not in self.words:
             unknown = re.fullmatch(r"\W{0,3}[A-Z]\W{0,3}", line)
             return named or (_UNKNOWN if unknown else None)
@@ -240,7 +198,7 @@ def _options(options: tuple[tuple[str, str], ...]) -> _Options:
 _PLACEHOLDER = re.compile(r"(?i)\W*(?:x|letter|your .*|the .*letter.*|option)?\W*")
 _FIELD = re.compile(
     r"(?i)[\"'](?:final|correct|best|predicted|selected|chosen)?[_ -]?(?:answer|choice|option"
-    r"|letter|prediction)(?:[_ -](?:letter|choice|option|index))?[\"']\s{0,5}:\s{0,5}"
+    r"|letter|prediction|response|result)(?:[_ -](?:letter|choice|option))?[\"']\s{0,5}:\s{0,5}"
     r"(?:\"([^\"\n]{0,500})\"|'([^'\n]{0,500})'|\[([^\[\]]{0,500})\]|([\w.+-]{1,40}))"
 )
 _BOXED = re.compile(
@@ -250,33 +208,67 @@ _REFUSAL = re.compile(
     r"(?i)\b(?:sorry|as an ai|i (?:cannot|can['’]t)|(?:unable|not able) to)\b.{0,80}\b(?:help"
     r"|assist|provide|comply|interpret|analy[sz]e|view|see|diagnos\w+|access|process|fulfill)\b"
 )
+_EXAMPLE = re.compile(  # a sentence in which a tag, a field or a box is no answer
+    r"(?i)\b(?:example|e\.g|format|schema|template|such as|would have\b|should be (?:given|written"
+    r"|put)|(?:if|unless|had|were)\b.*\bwould\b)"
+)
 _NOUN = re.compile(
-    r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|diagnosis"
-    r"|(?:final|so|conclusion|response)(?=:))(?!\w)|答案|选项|答え|(?<![不没])[选選][择擇]?",
+    r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|réponse|risposta|resposta"
+    r"|ответ|diagnosis|(?:final|so|conclusion|response)(?=:))(?!\w)|答案|选项|答え|正解|정답"
+    r"|(?<=[能合确]的)诊断|(?<![不没])[选選][择擇]?",
     re.IGNORECASE,
 )
 _BEFORE = re.compile(  # what may stand before "answer" in its clause
     r"(?i)(?:^|[\n.!?:;,。”\"“【(\]}]\s?|[–—-]\s|(?![不没])[\u3040-\u9fff]|\s(?=(?-i:The ))"
-    r"|\b(?:so|thus|therefore|hence|then|and|but|actually|(?:means?|conclude|doubt)(?: that)?"
-    r"|(?:^|[\n.!?,] ?)I (?:think|believe)(?: that)?) )(?:(?:the|my|la|die)\s)?"
+    r"|\b(?:so|thus|therefore|hence|then|and|but|actually|(?:means?|conclude)(?: that)?"
+    r"|(?:no|not|n['’]t|without) doubt(?: that)?|(?:based on|from|judging by|considering|given)"
+    r"(?: (?!that|wh)\w{1,20}){2,4}(?= (?:the|my) )|(?:^|[\n.!?,] ?)(?:(?:I|we) (?:think|believe)"
+    r"|it is (?:clear|evident|obvious)|(?:I['’]m|I am|we are)(?: (?:very|quite|fairly|absolutely"
+    r"|reasonably))? (?:sure|certain|confident|convinced))(?: that)?) )(?:(?:the|my|la|die|a)\s)?"
     r"(?:(?:(?:most )?(?:likely|accurate|appropriate|suitable|plausible|probable|fitting|logical"
-    r"|reasonable|relevant)|final|correct|best|right|only|closest|richtige|selected|chosen)\s){0,3}$"
+    r"|reasonable|relevant)|final|correct|best|right|only|closest|richtige|korrekte|bonne"
+    r"|правильный|selected|chosen)\s){0,3}$"
 )
 _LINK = re.compile(  # what may stand between "answer" and the letter
-    r"(?:\s(?:letter|choice|option|correcta|to choose|among the \w{1,10}\s?(?:options|choices)"
+    r"(?:\s(?:letter|choice|option|corr(?:ecta|ecte|etta|eta)|certa|finale?|to choose"
+    r"|among the \w{1,10}\s?(?:options|choices)"
     r"|to (?:the|this|your) question|here|(?:based on|(?:for|in) (?:the|this)) [^.!?:;,\n]{0,60}?"
     r"|that (?:best|most \w{3,12}ly|correctly|fits|matches)[^.!?:;,\n]{0,60}?)){0,2}"
-    r"(?:\s(?:is|are|would be|must be|should be|es|ist)\b\s?:?|\s?[:=]|\s[–—-]\s|\n|】 ?:?|是|为|は"
+    r"(?:\s(?:is|are|would be|must be|should be|es|ist|lautet|est|è|é(?: a)?)\b\s?:?|\s?[:=]"
+    r"|\s[–—-]\s|\n|】 ?:?|是|为|は|[은는]"
     r"|(?<=[选選择擇案])(?=\s?[(\[【]?(?-i:[A-Z])))"
     r"(?:[ :\"“”,\n]|\b(?:likely|probably|clearly|definitely|certainly|indeed|actually|closest to"
     r"|therefore|thus|the|correct|best|most likely|option|choice|letter|answer|is|la|letra|opción)"
     r"(?=\W)|选项|选择?|应该?|是|为){0,14}",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(r"\b(?:if|unless|whether|suppos\w+|assum\w+|had|were)\b|如果|若", re.I)
+_FORCED = (  # a condition that is none: "If I had to choose, …"
+    r"if (?:forced|(?:only )?one (?:can|must|has to) be (?:chosen|picked)|(?:I|we) (?:had|have|must"
+    r"|am|are|were)(?: forced)?(?: to)? (?:choose|pick|select|guess|answer|decide))(?: to (?:choose"
+    r"|pick|guess|answer))?(?: (?:only )?(?:one|an? (?:single )?(?:answer|option)))?(?=[,:] )"
+)
+_NOT_MINE = re.compile(  # a clause before the answer: a condition, or what somebody else says
+    rf"(?i)\b(?:(?!{_FORCED})if|unless|whether|suppos\w+|assum\w+|in case|as long as|on condition"
+    r")\b|^(?:had|were|should|provided|depending|when|whenever|falls|wenn|sofern|si|se)\b"
+    r"|^(?:(?:but|and) )?(?:with|in|at|for|under|only|to) (?!th(?:is|at|[eo]se)\b"
+    r"|the\b(?! (?:absence|presence|case|event|opinion|view|eyes))|my|our|all|its|such|each"
+    r"|other words|conclusion|summary|short|general|fact|addition|light|view|order)[^,:]{1,80}, "
+    r"(?:\w{1,12} ){0,4}$"
+    r"|(?:^per|\baccording to|\bin the (?:opinion|view|eyes) of) (?:\w{1,20} ){0,2}(?:dr|colleague"
+    r"|resident|doctor|physician|clinician|pathologist|surgeon|reader|report|student|teacher"
+    r"|professor|expert|supervisor|friend|label|key)s?\b"
+    r"|(?<!\bI )(?<!\bwe )(?<!I would )(?<!I['’]d )(?<!we can )\b(?:says?|said|tells?|told"
+    r"(?: \w{1,12})?|writes?|wrote|claim(?:s|ed)?|note[sd]?|repl(?:y|ies|ied)|argue[sd]?)"
+    r"(?: that)?[:,]? ?[\"“‘']?(?:\w{1,12} ){0,4}$"
+    r"|如果|若|假如|要是|(?:排除|错|[不没](?![难过]))[^,:]{0,8}$|(?<!我)(?:认为|以为|说)|если|もし"
+)
+_ABOUT = (
+    r"(?P<about>(?:given|based on|considering|looking|after|taking|judging|from|in (?:view|light)"
+    r" of|with (?:all|this|these))\b[^.!?:\n]{1,100}?), "
+)
 _SENTENCE = re.compile(
-    r"(?i)(?:(?<=\n)|(?<=[.!?。:] )|(?<=, )(?=which [cm])|^)"
-    r"(?P<cue>(?:(?:so|therefore|thus|hence|finally)[,:]? )?"
+    rf"(?i)(?:(?<=\n)|(?<=[.!?。:] )|(?<=, )(?=which [cm])|(?<=, but )(?=I)|^)(?:{_ABOUT})?"
+    rf"(?P<cue>(?:(?:so|therefore|thus|hence|finally|overall|{_FORCED})[,:]? )?"
     r"(?:(?:I|we)(?:['’](?:d|ll)| would| will| must)? (?:choose|select|pick|go with|answer|say) "
     r"|I (?:think|believe) (?:it is|it['’]s|that it is) |it['’]s |(?:it|this(?: finding)?|which"
     r"|the (?:image|picture|findings?)) (?:(?:is|are) (?:(?:most )?consistent with|closest to)"
@@ -293,31 +285,51 @@ _SETTLED = re.compile(  # the later of two statements counts
     r"(?i)\b(?:therefore|thus|hence|so|final|finally)\b|因此|所以|综上|故|(?:^|[.!?\n,;—–-]\s?)(?:wait"
     r"|actually|no|hmm|hold on|correction|on second thoughts?|sorry|or|however|but|let me)\b"
 )
-_NOT = r"(?: ?not\b|n['’]t\b| no | wrong| incorrect)"
-_TAKEN_BACK = (  # a sentence after the answer B
-    r"[.!?;\n]\W{0,3}(?:(?i:no|but|wait|sorry|hmm|correction|scratch|on (?:second|reflection))\b"
-    r"|(?i:(?:however|but|yet|unfortunately),? )?(?i:this|that|it)(?: (?:answer|option|choice))?"
-    rf" (?:is|was|does|can){_NOT}[^.!?\n]{{0,30}}\b(?:correct|right|answer|match)"
+_TAKES_BACK = re.compile(  # anywhere after the answer
+    r"(?i)[.!?;\n]\W{0,3}(?:(?:but|however|yet|unfortunately),? )?(?:(?:no|wait|hmm|actually|sorry)"
+    r"(?=\s?[,.!:;—–]|$)|scratch|on (?:second|reflection)|correction|actually,? I|my mistake"
+    r"|(?:please )?(?:forget|ignore|disregard|strike) (?:this|that|it)\b|I (?:was|am)(?: \w{1,12})?"
+    r" (?:wrong|mistaken|not sure|unsure)|I (?:retract|withdraw|no longer)"
+    r"|I take (?:this|that|it) back|(?:this|that|it)(?: (?:answer|option|choice))? (?:is|was)"
+    r"(?: ?not|n['’]t) (?:the |a )?(?:correct |right )?(?:answer|option|choice)"
     r"|[^.!?\n]{0,40}\banswer is not (?:among|in|listed))"
-    rf"|(?<![A-Za-z0-9])%s\)? (?:cannot|(?:is|was|does|can|could|would|has|shows){_NOT})"
+    r"|\b(?:that|this|it) can(?:not|['’]t) (?:hold|be right)"
+    r"|\bcontradicts? (?:it|this|that)(?=\s?[,.;!]|$)"
+)
+_THAT_IS_WRONG = (  # one of the two sentences after the answer %s, if it names no other letter
+    r"(?:[^.!?;\n]{0,200}[.!?;\n]+[\s\W]{0,3}){1,2}(?:(?i:or|but|yet|however|unfortunately),? )?(?:"
+    r"(?i:(?:this|that|it)(?: (?:answer|option|choice|statement))?(?:['’]s| (?:is|was|does|can"
+    r"|would be)))(?![^.!?,;\n]{0,60}(?<![A-Za-z])(?!%s)[A-HJ-Z](?![A-Za-z&]))"
+    r"(?i:(?: (?:a|an|my|all|just|clearly|simply|probably|too)){0,2} (?:wrong|false|incorrect"
+    r"|mistaken?|error|nonsense|hasty|premature|untrue|first (?:guess|thought|impression))\b"
+    r"|(?: ?not\b|n['’]t\b| no\b)[^.!?\n]{0,30}\b(?:correct|right|true|hold|answer|match)(?! to\b))"
+    r"|(?i:or (?:is|was) it|is it\?))"
+)
+_DENIES = (  # a sentence about the letter %s itself
+    r"(?<![A-Za-z0-9])%s\)? (?:cannot|(?:is|was|does|can|could|would|has|shows)"
+    r"(?: ?not\b|n['’]t\b| no | wrong| incorrect))"
 )
 _ITEM = re.compile(r"\W{0,3}(?:option )?[(\[]?([A-Z])(?:[).:\]]| ?[✗❌✘×✅✓]|$)", re.IGNORECASE)
-_STOP = re.compile(r"[.!?;] (?=[A-Z])|\n")
+_BUT = re.compile(r"\A[^.!?\n]{1,100}[.!?;,\n] ?[Bb]ut\b")
+_REFUSED = re.compile(r"(?i) ?(?:no|not|excluded|absent|unlikely)(?=\s?[.;!,]|$)")
+_NEXT = re.compile(r"[.!?;] (?=[A-Z])|\n")
 
 
 def _ladder(said: str, options: _Options) -> tuple[str, str]:
     """The letter and the rung's name, or the reason why there is none."""
-    for content in map(_prose, reversed(answer_tags(said))):
-        if not _PLACEHOLDER.fullmatch(content[:100]):
+    for tag in reversed(answer_tags(said)):
+        content = _prose(tag[1][:_WINDOW])
+        if not _PLACEHOLDER.fullmatch(content[:100]) and not _is_example(said, tag.start()):
             found = options.read(content) or _stated(content, options) or ""
             return found if len(found) == 1 else "answer-tag-unreadable", "answer-tag"
     if not said or _ERROR.match(said):
         return "error-text" if said else "empty", ""
     text = _prose(said if len(said) <= 2 * _WINDOW else f"{said[:_WINDOW]}\n{said[-_WINDOW:]}")
-    stated = _stated(text, options)
+    stated, end = _stated(text, options), said[-_WINDOW:]
     for method, pattern, sign in (("json", _FIELD, ":"), ("boxed", _BOXED, "\\")):
-        values = pattern.findall(said[-_WINDOW:]) if sign in said else ()
-        read = [options.read(_prose("".join(value))) for value in values[-20:]]
+        values = [*pattern.finditer(end)][-20:] if sign in said else ()
+        values = [value for value in values if not _is_example(end, value.start())]
+        read = [options.read(_prose("".join(value.groups("")))) for value in values]
         if method == "json" and read:
             return (read[0] or _DENIED) if len(set(read)) == 1 else _SEVERAL, method
         if read and (boxed := read[-1]):
@@ -327,6 +339,13 @@ def _ladder(said: str, options: _Options) -> tuple[str, str]:
     if found_line := _line(text, options):
         return found_line
     return "refusal" if _REFUSAL.search(text[:1000]) else "nothing-found", ""
+
+
+def _is_example(text: str, start: int) -> bool:
+    """Whether what starts here stands in a sentence about another case, or about the format."""
+    brace = text.rfind("{", max(0, start - 2000), start) + 1
+    before = text[:start] if text[start] in "<\\" or not brace else text[: brace - 1]
+    return bool(_EXAMPLE.search(_STOP.split(before[-200:])[-1]))
 
 
 def _stated(text: str, options: _Options) -> str | None:
@@ -339,9 +358,16 @@ def _stated(text: str, options: _Options) -> str | None:
     for other, _, since in found[:-1]:
         if len(other) == 1 and other != last and not _SETTLED.search(text, since, start + 1):
             return _SEVERAL
-    if len(last) == 1 and re.compile(_TAKEN_BACK % last).search(text, end):
-        return _DENIED
-    return last
+    return _DENIED if len(last) == 1 and _taken_back(last, text, end) else last
+
+
+def _taken_back(letter: str, text: str, end: int) -> bool:
+    """Whether something after its place takes the letter back."""
+    return bool(
+        _TAKES_BACK.search(text, end)
+        or re.compile(_THAT_IS_WRONG % letter).match(text, end)
+        or re.compile(_DENIES % letter).search(text, end)
+    )
 
 
 def _statements(text: str, options: _Options) -> Iterator[tuple[str, int, int]]:
@@ -352,8 +378,12 @@ def _statements(text: str, options: _Options) -> Iterator[tuple[str, int, int]]:
             continue
         following = text[link.end() : link.end() + 700]
         if said := options.read(following) or (_NONE.match(following) and _DENIED):
-            sentence = _END.split(text[max(0, noun.start() - 200) : noun.start()])[-1]
-            if _CONDITION.search(sentence) or _DENIAL.search(link[0]):
+            clause = _STOP.split(text[max(0, noun.start() - 300) : noun.start()])[-1]
+            if (
+                _NOT_MINE.search(clause.lstrip())
+                or _DENIAL.search(link[0])
+                or ("would" in link[0] and _BUT.search(following))
+            ):
                 said = _DENIED
             item = _ITEM.match(following.partition("\n")[2]) if link[0].endswith("\n") else None
             listed = item and item[1].upper() != said
@@ -364,9 +394,11 @@ def _sentences(text: str, options: _Options) -> Iterator[tuple[str, int, int]]:
     """Sentences that say no more than "So B", "I choose B", "B is correct"."""
     for start in _SENTENCE.finditer(text):
         rest = text[start.end() : start.end() + 700]
+        if _DENIAL.search(start["about"] or ""):
+            continue
         if rest[0] in options.words and _RIGHT.match(rest, 1):
             yield rest[0], start.start(), start.end() + 1
-        elif start["cue"] and (said := options.read(_STOP.split(rest, maxsplit=1)[0], whole=True)):
+        elif start["cue"] and (said := options.read(_NEXT.split(rest, maxsplit=1)[0], whole=True)):
             yield said, start.start(), start.end() + 1
 
 
@@ -376,13 +408,26 @@ def _line(text: str, options: _Options) -> tuple[str, str] | None:
     items = {item[1].upper() for line in lines if (item := _ITEM.match(line))}
     for line in dict.fromkeys((lines[-1], lines[0])):
         if _LETTER.match(line) and (found := options.read(line, whole=True)):
-            return _SEVERAL if len(lines) > 1 and items - {found} else found, "letter"
+            several = len(lines) > 1 and items - {found}
+            return _SEVERAL if several else _kept(found, line, text), "letter"
     for line in (lines[-1], lines[0]):
         if found := options.with_text(line):
-            return found, "option-text"
-    found = options.with_text(re.split(r"[.,!](?=\s|$)", lines[0], maxsplit=1)[0])
-    said = f" {_words(text[:4000])} " if found else ""
-    others = (words for words in options.by_words if words not in options.words[found or ""])
-    if found and not any(f" {words} " in said for words in others if len(words) > 1):
-        return found, "option-text"
-    return None
+            return _kept(found, line, text), "option-text"
+    clause, *rest = re.split(r"[.,!](?=\s|$)", lines[0], maxsplit=1)
+    if not (found := options.with_text(clause)) or _REFUSED.match("".join(rest)):
+        return None
+    said = f" {_words(text[:4000])} "
+    others = (words for words in options.by_words if words not in options.words[found])
+    if any(f" {words} " in said for words in others if len(words) > 1):
+        return None
+    return found, "option-text"
+
+
+def _kept(found: str, line: str, text: str) -> str:
+    """The letter of a first line, unless what follows takes it back, or of a last line, unless
+    the sentence before it is a rejection ("I would rule out:").
+    """
+    if len(found) == 1 and text.partition("\n")[0] == line:
+        return _DENIED if _taken_back(found, text, len(line)) else found
+    before = _STOP.split(text[: -len(line) - 1][-300:])[-1]
+    return _DENIED if _DENIAL.search(before) or _NONE.match(before) else found

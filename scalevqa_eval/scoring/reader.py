@@ -11,7 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from scalevqa_eval.scoring.extract import extract_answer, outside_thought
+from scalevqa_eval.scoring.extract import extract_answer
+from scalevqa_eval.scoring.said import outside_thought
 from scalevqa_eval.scoring.score import Scored, verdict
 from scalevqa_eval.types import Outcome, Prompt, Question, Record, Reply, Sampling, TextPart
 

@@ -8,12 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scalevqa_eval.scoring.extract import (
-    answer_tags,
-    extract_answer,
-    outside_thought,
-    plain_characters,
-)
+from scalevqa_eval.scoring.extract import extract_answer
+from scalevqa_eval.scoring.said import answer_tags, outside_thought, plain_characters
 from scalevqa_eval.types import Outcome, Question, Reply
 
 # A cut reply counts only if the answer in it is closed; all other forms could go on differently.
@@ -90,7 +86,7 @@ def open_answer(text: str) -> tuple[str, bool]:
     """
     said, _ = outside_thought(text)
     tags = answer_tags(said)
-    return (tags[-1].strip(), True) if tags else (said.strip(), False)
+    return (tags[-1][1].strip(), True) if tags else (said.strip(), False)
 
 
 def comparable(text: str) -> str:

@@ -141,6 +141,7 @@ HOSTILE = (
     "not A but ", "((((", "A, ", "(A) ", "\n", " ", "**", '{"answer": "', "[", "\\boxed{",
     "\\boxed{{}", "\\text{", "答案", "选", "option A. x ", "I would ", "so ", "\nQuestion:\n",
     "e\u0301\u0323", "if ", "Error ", "Necrosis fits ", "not A, so B ", "\ufdfa", "Wait, ",
+    "given a, ", "If I had to choose, ", "The answer is B. This is ", "with a, the answer is B. ",
 )  # fmt: skip
 
 
