@@ -17,10 +17,15 @@ _COMPLETE_WHEN_CUT = ("answer-tag", "boxed")
 # Reasons of the extractor that are outcomes of their own.
 _NO_LETTER = {"refusal": Outcome.REFUSED, "truncated-think": Outcome.TRUNCATED}
 
-_SYMBOLS = re.compile(r"([<>≤≥=%±+])")
-# A hyphen is a sign at the end of a word ("ER-") or before a number; else it joins or separates.
+# One form of what is written in several ways; then these signs stay, each a word of its own.
+_FORMS = dict(zip(("<=", "=<", ">=", *"≦⩽≧⩾⬆⬇"), "≤≤≥≤≤≥≥↑↓", strict=True))
+_SYMBOLS = re.compile(r"([<>≤≥≠≈=%‰±+¬\u2190-\u21ff])")
+# A hyphen is a sign at the end of a word ("ER-", "ER (-)", "ER -, PR -") or before a number; else
+# it joins or separates.
+_AFTER_WORD = re.compile(r"(?<=\w)\s*\(\s*([+-])\s*\)|(?<=\w)\s+(-)(?=\s*(?:$|[/,;)]))")
 _NO_SIGN = re.compile(r"-{2,}|(?<!\S)-(?!\d)|(?<=\S)-(?=\S)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_NAUGHT = re.compile(r"(?<![\w.])\.(?=\d)")  # ".5" is 0.5
 _JOINT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])")  # "Ki67" is "Ki-67", "5mm" is "5 mm"
 
 
@@ -94,12 +99,16 @@ def comparable(text: str) -> str:
 
     Compatibility forms are folded (superscripts stay); punctuation, thousands separators, "the"
     and a leading "a" or "an" go; letters and digits are words of their own. Signs ("ER-", "HER2+",
-    "-5"), comparisons, "%" and single letters ("Hepatitis A") stay.
+    "-5"), comparisons, arrows, "%" and single letters ("Hepatitis A") stay, in one form each.
     """
-    folded = plain_characters(text).replace("\u2212", "-").casefold()
-    folded = _JOINT.sub(" ", _THOUSANDS.sub("", folded.replace("<=", "≤").replace(">=", "≥")))
+    folded = plain_characters(text).casefold()
+    folded = "".join("-" if c == "\u2212" or unicodedata.category(c) == "Pd" else c for c in folded)
+    for form, sign in _FORMS.items():
+        folded = folded.replace(form, sign)
+    folded = _AFTER_WORD.sub(lambda found: f"{found[1] or found[2]} ", folded)
+    folded = _JOINT.sub(" ", _NAUGHT.sub("0.", _THOUSANDS.sub("", folded)))
     kept = "".join(
-        c if c.isalnum() or c in "<>≤≥=%±+-" or unicodedata.category(c) == "Mn" else " "
+        c if c.isalnum() or _SYMBOLS.match(c) or unicodedata.category(c) in ("Mn", "Pd") else " "
         for c in folded
     )
     words = [

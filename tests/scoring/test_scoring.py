@@ -61,6 +61,7 @@ def test_logprobs_give_the_letter_even_after_one_token() -> None:
     ("text", "finish", "outcome", "f1"),
     [
         ("<think>y</think><answer>The invasive, ductal carcinoma.</answer>", "stop", "correct", 1),
+        ("<|begin_of_box|>Invasive ductal carcinoma<|end_of_box|>", "length", "correct", 1),
         ("Invasive ductal carcinoma", "stop", "correct", 1),
         ("<answer>ductal carcinoma</answer>", "stop", "wrong", 0.8),
         ("<answer>fibroadenoma</answer>", "stop", "wrong", 0),
@@ -112,10 +113,39 @@ def test_open_measures_are_symmetric_shares(a: str, b: str) -> None:
         ("CD 20", "CD20", True),
         ("CD20", "CD2 0", False),
         ("~5", "5", True),
+        ("Ki-67 ≧ 5 %", "Ki-67 ≦ 5 %", False),
+        ("CD30 ↑", "CD30 ↓", False),
+        ("HER2", "HER2(-)", False),
+        ("HER2", "HER2 -", False),
+        ("ER -, PR -", "ER- PR-", True),
+        ("ER (-) PR (+)", "ER- PR+", True),
+        ("carcinoma - invasive", "carcinoma, invasive", True),
+        ("5 cm", ".5 cm", False),
+        (".5 cm", "0.5 cm", True),
     ],
 )
 def test_what_carries_meaning_is_compared(answer: str, reference: str, same: bool) -> None:
     assert bool(open_measures(answer, reference)["normalised"]) is same
+
+
+@given(
+    st.sampled_from(["ER", "HER2", "Ki-67"]),
+    st.sampled_from("-\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"),
+    st.sampled_from(["{}{}", "{} {}", "{}({})", "{} ( {} )"]),
+)
+def test_every_dash_is_the_same_sign(marker: str, dash: str, form: str) -> None:
+    said = comparable(form.format(marker, dash))
+    assert said == comparable(f"{marker}-") != comparable(marker)
+    assert said != comparable(form.format(marker, "+")) == comparable(f"{marker}+")
+
+
+@given(
+    st.text("ab5 .,-+()/\u2013\u2191\u2193\u2266\u2a7e<=>", max_size=12), st.sampled_from("<≤≦⩽=")
+)
+def test_opposites_are_never_equal(text: str, sign: str) -> None:
+    """Another comparison in the same place is another answer."""
+    assert comparable(f"{text} {sign} 5 %") != comparable(f"{text} > 5 %")
+    assert comparable(f"{text} ≥ 5 %") == comparable(f"{text} ⩾ 5 %") == comparable(f"{text} >= 5%")
 
 
 def run_of(outcomes: str, **more: Any) -> tuple[list[Question], list[Record]]:
