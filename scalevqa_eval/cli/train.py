@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from scalevqa_eval.cli.options import application, command
+from scalevqa_eval.errors import MissingExtra
 from scalevqa_eval.pages.terminal import say
 
 app = application("Train a model: prepare, sft, grpo, merge, curve.")
@@ -59,11 +60,15 @@ class PrepareOptions:
 
 
 def prepare(given: PrepareOptions) -> None:
+    from importlib.util import find_spec
+
     from scalevqa_eval.data import load_benchmark
     from scalevqa_eval.prompts import load_style
     from scalevqa_train import prepare as work
     from scalevqa_train.leaks import read_leak_scores
 
+    if given.model is not None and find_spec("verl") is None:
+        raise MissingExtra("--model", "train")
     train = load_benchmark(given.benchmark, given.split, given.data_dir, limit=given.limit)
     val = (
         train.load_split(given.val_split)

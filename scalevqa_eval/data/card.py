@@ -157,6 +157,11 @@ class Card(_Strict):
             split = self.default_split or (names[0] if len(names) == 1 else "test")
         if split in names:
             return split
+        if not names:
+            raise UsageError(
+                f"{self.path or self.name} says no splits: add the files of each, such as "
+                "splits: {test: {files: questions.json}}"
+            )
         raise UsageError(
             f"{self.name} has no split {split!r}: choose one of {', '.join(names)} with --split"
         )

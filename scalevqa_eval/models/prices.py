@@ -98,9 +98,11 @@ def _read(text: str, place: str) -> dict[str, Price]:
     for name, entry in table.items():
         try:
             prices[str(name)] = Price.model_validate(entry)
-        except ValidationError:
+        except ValidationError as error:
+            field = ".".join(map(str, error.errors()[0]["loc"]))
             raise DataError(
-                f"{place}: {name} needs input, cached and output in dollars per million tokens, "
-                "such as {input: 2.5, cached: 0.25, output: 15}"
+                f"{place}: {name}{field and f', {field}'}: a price is input, cached and output in "
+                "dollars per million tokens and may have a last day, until, as a date without "
+                "quotes, such as {input: 2.5, cached: 0.25, output: 15, until: 2030-12-31}"
             ) from None
     return prices

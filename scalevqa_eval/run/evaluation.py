@@ -67,6 +67,8 @@ def evaluate(
     names = (conditions,) if isinstance(conditions, str) else tuple(conditions)
     if not names:
         raise UsageError("no condition is given: name at least one, such as full")
+    if type(seed) is not int:
+        raise UsageError(f"seed is {seed!r}: give a whole number")
     names = tuple(dict.fromkeys(map(conditions_.parse, names)))
     with ExitStack() as stack:
         model = _opened(model, stack)
@@ -171,7 +173,9 @@ def _check_model(model: Model, questions: Sequence[Question], sampling: Sampling
     if sampling.logprobs and not takes.logprobs:
         raise UsageError(f"{model.name} gives no log-probabilities: leave out --score logprobs")
     if sampling.letters_only and not takes.letters_only:
-        raise UsageError(f"{model.name} cannot restrict its replies to letters")
+        raise UsageError(
+            f"{model.name} cannot restrict its replies to letters: leave out --letters-only"
+        )
     open_questions = sum(question.is_open for question in questions)
     if open_questions and (takes.needs_options or sampling.logprobs or sampling.letters_only):
         raise UsageError(

@@ -122,6 +122,8 @@ def test_split_choice(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no split 'c': choose one of a, b"):
         both.choose_split("c")
     assert both.choose_split("b") == "b"
+    with pytest.raises(UsageError, match=r"card\.yaml says no splits: add"):
+        load_card(write(tmp_path, "name: m\nsource: {directory: .}")).choose_split(None)
     assert load_card(write(tmp_path, MINIMAL)).choose_split(None) == "test"
 
 

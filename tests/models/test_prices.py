@@ -102,6 +102,13 @@ def test_a_file_that_is_no_price_table(text: str, own: Path) -> None:
         cost("openai/x", Usage(1, 1, 1))
 
 
+@pytest.mark.parametrize("until", ['"2026-12-31"', "soon"])
+def test_a_last_day_that_is_no_date_is_named(own: Path, until: str) -> None:
+    own.write_text(f"openai/x: {{input: 1, cached: 1, output: 2, until: {until}}}")
+    with pytest.raises(DataError, match=r"openai/x, until: .* date without quotes"):
+        cost("openai/x", Usage(1, 1, 1))
+
+
 def test_a_file_that_is_missing(own: Path) -> None:
     with pytest.raises(DataError, match="SCALEVQA_PRICES"):
         cost("openai/x", Usage(1, 1, 1))

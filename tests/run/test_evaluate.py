@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,6 +50,18 @@ def test_a_run_answers_every_question_and_can_be_read_again(tmp_path: Path) -> N
     assert read.records == done.records
     assert dict(read.summary) == done.summary
     assert [key.id for key in read.questions] == [q.id for q in questions.questions]
+
+
+@pytest.mark.parametrize("seed", ["x", None, 1.5, True])
+def test_a_seed_is_a_whole_number(tmp_path: Path, seed: Any) -> None:
+    with pytest.raises(UsageError, match="whole number"):
+        evaluate(always("A"), benchmark(tmp_path / "images"), output=tmp_path / "r", seed=seed)
+
+
+def test_letters_only_for_a_baseline_says_what_to_leave_out(tmp_path: Path) -> None:
+    questions, sampling = benchmark(tmp_path / "images"), Sampling(letters_only=True)
+    with pytest.raises(UsageError, match="leave out --letters-only"):
+        evaluate("baseline/random", questions, output=tmp_path / "r", sampling=sampling)
 
 
 def test_one_seed_is_for_conditions_and_sampling(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,10 @@ def test_wrong_requests_get_one_line(tmp_path: Path, arguments: tuple[str, ...],
     assert code == 2, said
     assert line in said
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(find_spec("verl") is not None, reason="the extra `train` is installed")
+def test_prompt_lengths_need_the_extra(tmp_path: Path) -> None:
+    code, said = scalevqa("train", "prepare", "--model", "m", "--output", "o", cwd=tmp_path)
+    assert (code, "pip install 'scalevqa-eval[train]'" in said) == (2, True)
+    assert not (tmp_path / "o").exists()
