@@ -1,11 +1,11 @@
-"""What a reply says: plain characters, outside `<think>`, in `<answer>` tags."""
+"""What a reply says: plain characters, outside `<think>`, in `<answer>` tags; prose and words."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-__all__ = ["answer_tags", "outside_thought", "plain_characters"]
+__all__ = ["answer_tags", "in_words", "outside_thought", "plain_characters", "prose"]
 
 
 class _Characters(dict[int, str]):
@@ -31,6 +31,10 @@ _THINK = re.compile(
 )
 _OPEN = r"<\s{0,3}(?:final[_ -]?)?ans(?:wer)?\b[^<>]{0,80}>"
 _ANSWER = re.compile(rf"(?is){_OPEN}((?:(?!{_OPEN}).)*?){_OPEN.replace('<', '</', 1)}")
+_STYLE = re.compile(r"\\(?:text|math)?(?:bf|it|rm|sf|tt|normal|cal)?\s?\{([^{}\\]{1,400})\}")
+_MARKS = re.compile(r"[*`#~$]+|__|\\[()\[\]]|\\boxed\b|</?[a-z][a-z_]{0,15}\s?/?>")
+_SPACES = re.compile(r" {2,}|[\t\f\v]+")
+_DROPPED = re.compile(r"[^\w+\-<>≤≥=%/²³.]+|[.\-](?!\w)|(?<!\w)\.(?!\d)")
 
 
 def plain_characters(text: str) -> str:
@@ -60,3 +64,14 @@ def outside_thought(text: str) -> tuple[str, bool]:
 def answer_tags(text: str) -> list[re.Match[str]]:
     """Complete `<answer>` tags in order; the first group is what they hold."""
     return [*_ANSWER.finditer(text)]
+
+
+def prose(text: str) -> str:
+    """Text without Markdown and LaTeX styles, with single spaces and line ends."""
+    text = _SPACES.sub(" ", _MARKS.sub("", _STYLE.sub(r"\1", text)))
+    return "\n".join(stripped for line in text.split("\n") if (stripped := line.strip()))
+
+
+def in_words(text: str) -> str:
+    """Lower case, no punctuation but what carries meaning (signs, comparisons), single spaces."""
+    return " ".join(_DROPPED.sub(" ", prose(plain_characters(text))).casefold().split())
