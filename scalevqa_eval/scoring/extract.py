@@ -11,8 +11,8 @@ Thought is set aside; then the first rung that speaks decides, whether it gives 
 
 Statements are recognised by the words that may stand in them and in the clause before them, not by
 words that may not: what denies, doubts or limits a choice, or is somebody else's, is no choice.
-Only what takes a choice back afterwards is a list of words. There is no default and no nearest string. Every
-pattern has bounded repeats, so that time is linear in the length of a reply.
+Only what takes a choice back afterwards is a list of words. There is no default and no nearest
+string. Every pattern has bounded repeats, so that time is linear in the length of a reply.
 """
 
 from __future__ import annotations

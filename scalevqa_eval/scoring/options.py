@@ -25,7 +25,7 @@ _MORE = re.compile(  # another letter: "A and C", "A, (C)"
     r"[(\[\"']?[A-Z](?![A-Za-z0-9'’])(?! [a-z]{2})| ?[(\[][A-Z][)\]])"
 )
 _OTHERS = re.compile(  # "(A) for the first, (B) for …", "A (40 %), B (60 %)"
-    r"[ ,;(\"][B-HJ-Z](?:[.)](?= |$)|:| ?\(?\d{1,3} ?%)"
+    r"(?<!not)[ ,;(\"][B-HJ-Z](?:[.)](?= |$)|:| ?\(?\d{1,3} ?%)"
 )
 STOP = re.compile(r"[.!?](?=[\s\"')\]”’]|$)|[。!?;\n]")
 _END = re.compile(
