@@ -211,11 +211,11 @@ _DENIES = (  # a sentence about the letter %s itself
     r"(?: ?not\b|n['’]t\b| no | wrong| incorrect))"
 )
 _ITEM = re.compile(r"\W{0,3}(?:option )?[(\[]?([A-Z])(?:[).:\]]| ?[✗❌✘×✅✓]|$)", re.IGNORECASE)
-_AFTER_CLAUSE = re.compile(r"[,:\"“](?!\n)")
-_JOINED = re.compile(r"(?i), (?=and\b)|\b(?=(?:but|so|thus|therefore|hence)\b)")
-_BUT = re.compile(r"\A[^.!?\n]{1,100}[.!?;,\n] ?[Bb]ut\b")
-_REFUSED = re.compile(r"(?i) ?(?:no|not|excluded|absent|unlikely)(?=\s?[.;!,]|$)")
-_NEXT = re.compile(r"[.!?;] (?=[A-Z])|\n")
+_AFTER_CLAUSE = re.compile(r"[,:\"“](?!\n)")  # a statement after a clause, in the same line
+_JOINED = re.compile(r"(?i), (?=and\b)|\b(?=(?:but|so|thus|therefore|hence)\b)")  # clause, clause
+_BUT = re.compile(r"\A[^.!?\n]{1,100}[.!?;,\n] ?[Bb]ut\b")  # "(would be) B. But …"
+_REFUSED = re.compile(r"(?i) ?(?:no|not|excluded|absent|unlikely)(?=\s?[.;!,]|$)")  # "X, no."
+_NEXT = re.compile(r"[.!?;] (?=[A-Z])|\n")  # the next sentence
 
 
 def _ladder(said: str, options: Options) -> tuple[str, str]:
@@ -223,7 +223,7 @@ def _ladder(said: str, options: Options) -> tuple[str, str]:
     for tag in reversed(answer_tags(said)):
         content = prose(tag[1][:_WINDOW])
         if not _PLACEHOLDER.fullmatch(content[:100]) and not _is_example(said, tag.start()):
-            found = options.read(content) or _stated(content, options) or ""
+            found = _value(content, options) or ""
             return found if len(found) == 1 else "answer-tag-unreadable", "answer-tag"
     if not said or _ERROR.match(said):
         return "error-text" if said else "empty", ""
@@ -232,7 +232,7 @@ def _ladder(said: str, options: Options) -> tuple[str, str]:
     for method, pattern, sign in (("json", _FIELD, ":"), ("boxed", _BOXED, "\\")):
         values = [*pattern.finditer(end)][-20:] if sign in said else ()
         values = [value for value in values if not _is_example(end, value.start())]
-        read = [options.read(prose("".join(value.groups("")))) for value in values]
+        read = [_value(prose("".join(value.groups(""))), options) for value in values]
         if method == "json" and read:
             return (read[0] or DENIED) if len(set(read)) == 1 else SEVERAL, method
         if read and (boxed := read[-1]):
@@ -242,6 +242,11 @@ def _ladder(said: str, options: Options) -> tuple[str, str]:
     if found_line := _line(text, options):
         return found_line
     return "refusal" if _REFUSAL.search(text[:1000]) else "nothing-found", ""
+
+
+def _value(text: str, options: Options) -> str | None:
+    """What stands in a tag, a field or a box: an option, or a statement."""
+    return options.read(text) or _stated(text, options)
 
 
 def _is_example(text: str, start: int) -> bool:
