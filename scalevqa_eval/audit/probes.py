@@ -174,12 +174,15 @@ LEARNED: tuple[Learned, ...] = (
                 lambda f: [Linear(f.tfidf, 2.0)]),
     KernelProbe("contrast", "words, pairs and triples that tell the option from its siblings",
                 lambda f: [Linear(f.contrast, 2.0)]),
+    KernelProbe("characters", "parts of words, capitals, marks, blanks: how the option is written",
+                lambda f: [Linear(f.characters, 4.0)]),
     KernelProbe("structure", "similarity, length, polarity and sharing, nonlinear",
                 lambda f: [_shape(f, f.structure.of_options(), 0.1, 10.0)]),
     KernelProbe("question", "the words of the question; options are labels without words",
                 lambda f: [Product(f.same_text, f.question_tfidf, 8.0)]),
-    KernelProbe("pairs", "options that are alike and asked alike share evidence",
-                lambda f: [_alike_and_asked_alike(f, 8.0)]),
+    KernelProbe("pairs", "options that are alike and asked alike share evidence; an option's first "
+                "letter with the question's last words",
+                lambda f: [_alike_and_asked_alike(f, 8.0), Linear(f.goes_on, 4.0)]),
     KernelProbe("joint", "contrast, structure, overlap with the question and pairs in one model",
                 lambda f: [Linear(f.contrast, 3.0), _shape(f, f.structure.values, 0.05, 10.0),
                            _alike_and_asked_alike(f, 3.0)]),
@@ -188,7 +191,7 @@ LEARNED: tuple[Learned, ...] = (
 )  # fmt: skip
 
 COMBINED, COMBINED_FILE = "combined", "combined-file"
-_OPTIONS = ("answer-prior", "tokens", "contrast", "structure")
+_OPTIONS = ("answer-prior", "tokens", "contrast", "characters", "structure")
 PARTIAL = {
     "options alone": _OPTIONS,
     "both apart": ("question", *_OPTIONS),

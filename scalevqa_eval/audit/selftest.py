@@ -36,7 +36,7 @@ def check_features(questions: Sequence[Question], seed: int) -> list[str]:
         if not np.array_equal(rule.score(before), rule.score(after)):
             raise _sees_labels(rule.name, "its scores change")
         checked.append(rule.name)
-    for name in ("contrast", "tfidf", "question_tfidf", "same_text"):
+    for name in ("contrast", "tfidf", "question_tfidf", "same_text", "characters", "goes_on"):
         if (getattr(before, name) != getattr(after, name)).nnz:
             raise _sees_labels(name, "its features change")
     pairs = [

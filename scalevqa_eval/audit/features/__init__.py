@@ -39,6 +39,14 @@ class Features:
         return grams.contrast(self.table)
 
     @cached_property
+    def characters(self) -> sparse.csr_matrix:
+        return grams.characters(self.table)
+
+    @cached_property
+    def goes_on(self) -> sparse.csr_matrix:
+        return grams.goes_on(self.table)
+
+    @cached_property
     def text_codes(self) -> Ints:
         """Rows with the same text have the same number."""
         return numbered([normalise(text) for text in self.table.texts])

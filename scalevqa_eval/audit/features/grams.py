@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from scalevqa_eval.audit.table import Ints, Table
-from scalevqa_eval.audit.tokens import Hashes, runs
+from scalevqa_eval.audit.tokens import Hasher, Hashes, runs, written
+from scalevqa_eval.audit.tokens import characters as one_by_one
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -86,16 +87,41 @@ class Grams:
 _OWN, _LACKS = np.uint64(0x5851F42D4C957F2D), np.uint64(0x14057B7EF767814F)
 
 
-def tfidf(texts: Sequence[Hashes]) -> sparse.csr_matrix:
-    """TF-IDF of words and pairs of words, rows of length 1 (0 without words): (texts, vocabulary).
+def tfidf(texts: Sequence[Hashes], orders: Sequence[int] = (1, 2)) -> sparse.csr_matrix:
+    """TF-IDF of runs of tokens, rows of length 1 (0 without tokens): (texts, vocabulary).
 
     The weights come from all texts, right and wrong options alike: they scale, and teach nothing.
     """
-    matrix = _matrix([runs(texts, n) for n in (1, 2)], len(texts))
+    matrix = _matrix([runs(texts, n) for n in orders], len(texts))
     frequency = np.asarray((matrix > 0).sum(0)).ravel()
     matrix = matrix @ sparse.diags(np.log((1 + len(texts)) / (1 + frequency)) + 1)
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(norm, 1e-12)) @ matrix)
+
+
+def characters(table: Table) -> sparse.csr_matrix:
+    """Runs of characters as TF-IDF, (rows, vocabulary): what words do not tell.
+
+    Half of it is how the option is written (`tokens.written`: capitals, marks, blanks; runs of 1 to
+    4), half the beginnings and ends of words and what is between (runs of 3 and 4).
+    """
+    shapes = [one_by_one(f"\n{written(text)}\n") for text in table.texts]
+    letters = [one_by_one(f" {' '.join(words)} ") for words in table.words]
+    halves = [tfidf(shapes, (1, 2, 3, 4)), tfidf(letters, (3, 4))]
+    return sparse.csr_matrix(sparse.hstack(halves))
+
+
+def goes_on(table: Table) -> sparse.csr_matrix:
+    """The last three words of the question, each with the option's first letter, (rows, pairs).
+
+    An option may be told by how it goes on from the question ("This is called an …").
+    """
+    hasher = Hasher()
+    said = [
+        hasher(tuple(f"{word} {words[0][0]}" for word in table.question_words[i][-3:] if words))
+        for i, words in zip(table.owner, table.words, strict=True)
+    ]
+    return tfidf(said, (1,))
 
 
 def contrast(table: Table) -> sparse.csr_matrix:

@@ -61,9 +61,9 @@ _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 
 
 def _value(text: str) -> float:
-    """The first number of a text; 0 without one."""
+    """The first number of a text; NaN without one."""
     found = _NUMBER.search(text)
-    return float(found[0].replace(",", ".")) if found else 0.0
+    return float(found[0].replace(",", ".")) if found else np.nan
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,10 @@ def _described(table: Table, rows: Ints) -> dict[str, Floats]:
     for name, shape in _SHAPES.items():
         block |= _cue(name, np.array([bool(shape.search(text)) for text in texts], np.float64)
                       .reshape(rows.shape))  # fmt: skip
-    block["value rank"] = rank(np.array([_value(text) for text in texts]).reshape(rows.shape))
+    values = np.array([_value(text) for text in texts]).reshape(rows.shape)
+    near = np.array([_value(" ".join(table.question_words[i])) for i in questions])
+    block["value rank"] = rank(np.nan_to_num(values))
+    block["question value rank"] = rank(np.nan_to_num(np.abs(values - near[:, None])))
     block |= _sharing("word", by_word) | _sharing("pair", by_pair)
     block |= _ends(prefix, suffix, lengths) | _question_overlap(by_word, by_pair, by_letter)
     for mark in _PUNCTUATION:
