@@ -16,7 +16,13 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 _ENOUGH = 5  # a field of fewer values is more likely a kind of slides than a slide
-_PATIENT = re.compile(r"patient|case|subject|donor", re.IGNORECASE)
+# Names of a patient, not what else is known of one (patient_age, case_type).
+_PATIENT = re.compile(
+    r"(?:patient|case|donor)(?:[ _-]?(?:id|no|nr|number|code|barcode|uid|name))?"
+    r"|subject[ _-]?(?:id|no|nr|number|code|barcode|uid)",
+    re.IGNORECASE,
+)
+_SLIDE = re.compile(r"wsi|slide|specimen|biopsy", re.IGNORECASE)
 _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?![A-Z0-9])")
 
 
@@ -36,11 +42,15 @@ def cluster_fields(row: Mapping[str, Any]) -> dict[str, str | int]:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """One label per question, where they come from, and whether that is known or a guess."""
+    """One label per question, where they come from, and whether that is known or a guess.
+
+    `alone` slides have no patient where those of others are known.
+    """
 
     labels: tuple[str, ...]
     source: str
     known: bool
+    alone: int = 0
 
     @property
     def count(self) -> int:
@@ -83,7 +93,8 @@ Label = Callable[[Question], str | None]
 
 
 def _guesses(questions: Sequence[Question]) -> list[tuple[str, Label]]:
-    fields = sorted({key for question in questions for key in question.extra if _FIELD.search(key)})
+    names = {key for question in questions for key in question.extra if _FIELD.search(key)}
+    fields = sorted(names, key=lambda n: (not _PATIENT.fullmatch(n), not _SLIDE.search(n), n))
     guesses: list[tuple[str, Label]] = [("TCGA patient", _tcga)]
     guesses += [(f"field {name!r}", _field(name)) for name in fields]
     guesses += [("image directory", _directory), ("image", _image)]
@@ -101,18 +112,20 @@ def _tcga(question: Question) -> str | None:
 
 
 def _patients(questions: Sequence[Question]) -> Clusters | None:
-    """Slides joined by patient, if any two slides are of one patient."""
+    """Slides joined by patient, if any two are of one, and half of them or more have a patient."""
     slides = [str(question.slide) for question in questions]
-    fields = sorted({key for q in questions for key in q.extra if _PATIENT.search(key)})
+    fields = sorted({key for q in questions for key in q.extra if _PATIENT.fullmatch(key)})
     for source, label in [("TCGA patient", _tcga), *((f"field {n!r}", _field(n)) for n in fields)]:
-        known: dict[str, str] = {}
+        found: dict[str, set[str]] = {slide: set() for slide in slides}
         for slide, question in zip(slides, questions, strict=True):
-            patient = label(question)
-            if patient is None or known.setdefault(slide, patient) != patient:
-                break  # not given for all, or no name for what a slide belongs to
-        else:
-            if 1 < len(set(known.values())) < len(known):
-                return Clusters(tuple(known[slide] for slide in slides), source, True)
+            found[slide] |= {patient for patient in (label(question),) if patient is not None}
+        if any(len(patients) > 1 for patients in found.values()):
+            continue  # no name for what a slide belongs to
+        known = {slide: next(iter(patients)) for slide, patients in found.items() if patients}
+        if 2 * len(known) >= len(found) and len(set(known.values())) < len(known):
+            named = tuple(known.get(slide, f"slide {slide}") for slide in slides)
+            if len(set(named)) > 1:
+                return Clusters(named, source, True, len(found) - len(known))
     return None
 
 

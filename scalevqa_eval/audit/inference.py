@@ -48,16 +48,20 @@ class Credits:
 
 @dataclass(frozen=True)
 class Given:
-    """What the questions of a stratum are tested against, in the table's order."""
+    """What the questions of a stratum are tested against, in the table's order.
+
+    `majority` is the base rate over all questions, `own_majority` that of each one's dimension.
+    """
 
     chances: Floats
     clusters: Ints
     majority: Credits
+    own_majority: Credits
 
-    def part(self, mask: npt.NDArray[np.bool_]) -> Given:
-        m = self.majority
+    def part(self, stratum: Stratum) -> Given:
+        mask, m = stratum.mask, self.own_majority if stratum.name else self.majority
         part = Credits(m.name, m.kind, m.about, m.file, m.real[mask], m.test[mask])
-        return Given(self.chances[mask], self.clusters[mask], part)
+        return Given(self.chances[mask], self.clusters[mask], part, part)
 
 
 def share(
@@ -179,7 +183,7 @@ class Stratum:
 def evaluate_strata(
     strata: Sequence[Stratum], credits: Sequence[Credits], given: Given, margin: float
 ) -> list[StratumResult]:
-    parts = [given.part(stratum.mask) for stratum in strata]
+    parts = [given.part(stratum) for stratum in strata]
     bases = [base_rate(part) for part in parts]
     moments = [
         [_leak(c.test[stratum.mask], base[1], part.clusters) for stratum, part, base in
@@ -274,7 +278,7 @@ def _limit(value: Floats, base: Floats, labels: Sequence[str], least_error: floa
     """
     leak = float((value - base).mean())
     reach = difference_interval(value, base, labels, 0.90).high - leak
-    return max(leak, 0.0) + max(reach, 1.645 * least_error)
+    return min(max(leak, 0.0) + max(reach, 1.645 * least_error), float(1 - base.mean()))
 
 
 def _evidence(credits: Sequence[Credits], standard: Floats, best: str) -> str:

@@ -115,7 +115,8 @@ def _largest_leak(sizes: Ints, place: Ints, excess: Floats, clusters: Sequence[s
         return 0.0
     best = int(excess.argmax())
     chances = np.where(best < sizes, 1 / sizes, 0.0)
-    return difference_interval((place == best).astype(float), chances, clusters, 0.90).high
+    high = difference_interval((place == best).astype(float), chances, clusters, 0.90).high
+    return min(high, float(1 - chances.mean()))
 
 
 def _p_value(sizes: Ints, place: Ints, groups: Ints, expected: Floats, seed: int) -> float:

@@ -20,7 +20,7 @@ from scalevqa_eval.audit import logit
 from scalevqa_eval.audit.features import Features, standardised
 from scalevqa_eval.audit.kernels import Kernel, Linear, Product, Radial, represent
 from scalevqa_eval.audit.logit import Layout, Singles
-from scalevqa_eval.audit.table import Ints, Table
+from scalevqa_eval.audit.table import Ints, Table, numbered
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -167,6 +167,14 @@ MAJORITY = Counts(
     lambda features: features.set_codes,
 )  # fmt: skip
 """The base rate: no text takes part but for telling the sets of options apart."""
+OWN_MAJORITY = Counts(
+    "majority-of-dimension", "the same, in the question's dimension", lambda features: numbered(
+        list(zip(features.set_codes, features.table.dimension[features.table.owner], strict=True))
+    ),
+)  # fmt: skip
+"""For a dimension by itself. Over all questions it would pass off as a base rate what the wording
+gives away where each dimension has a wording of its own."""
+BASE_RATES = (MAJORITY, OWN_MAJORITY)
 
 LEARNED: tuple[Learned, ...] = (
     Counts("answer-prior", "the option whose exact text was right most often", _text_in_dimension),
@@ -237,7 +245,8 @@ PROBES: dict[str, Rule | Learned] = {probe.name: probe for probe in _KNOWN}
 
 def register(probe: Rule | Learned) -> None:
     """Make a probe part of every audit from now on; its name must be new."""
-    if probe.name in PROBES or probe.name in (COMBINED, COMBINED_FILE, MAJORITY.name):
+    taken = {*PROBES, COMBINED, COMBINED_FILE, *(base.name for base in BASE_RATES)}
+    if probe.name in taken:
         raise ValueError(f"there is a probe {probe.name!r} already")
     PROBES[probe.name] = probe
 

@@ -153,6 +153,17 @@ def _cluster_findings(n: int, clusters: Clusters) -> list[Finding]:
                     f"({clusters.count:,} clusters).",
                     {"source": clusters.source, "clusters": clusters.count})
         )  # fmt: skip
+    elif clusters.source not in ("slide", "slide group"):
+        alone = f" {clusters.alone:,} slides without one stand for themselves." * bool(
+            clusters.alone
+        )
+        found.append(
+            Finding("clusters-joined", "warning" if alone else "note",
+                    f"Slides are joined by patient ({clusters.source}): {clusters.count:,} "
+                    f"clusters.{alone}",
+                    {"source": clusters.source, "clusters": clusters.count,
+                     "alone": clusters.alone})
+        )  # fmt: skip
     if clusters.count < 5:
         who = "The only question comes" if n == 1 else f"All {n:,} questions come"
         what = "one cluster" if clusters.count == 1 else f"{clusters.count} clusters"

@@ -27,6 +27,7 @@ from scalevqa_eval.audit.inference import (
 )
 from scalevqa_eval.audit.logit import Layout
 from scalevqa_eval.audit.probes import (
+    BASE_RATES,
     COMBINED,
     COMBINED_FILE,
     MAJORITY,
@@ -116,7 +117,7 @@ def probe_text(
             for s in range(seeds)
         ]  # fmt: skip
         answers = cross_validate(
-            features, [MAJORITY, *trained], draws, _mixtures(trained),
+            features, [*BASE_RATES, *trained], draws, _mixtures(trained),
             seed=seed, workers=workers, tick=tick, once=tuple(PARTIAL),
         )  # fmt: skip
         checked += check_answers(table, draws, answers)
@@ -127,10 +128,11 @@ def probe_text(
     credits += [
         _learned(name, about[name], name in file, answers, null_seeds) for name in about if count
     ]
-    majority = _guessing(table, permutations)
-    if count:
-        majority = _learned(MAJORITY.name, MAJORITY.about, False, answers, null_seeds)
-    given = Given(table.chances, labels, majority)
+    bases = [
+        _learned(base.name, base.about, False, answers, null_seeds) if count
+        else _guessing(table, permutations) for base in BASE_RATES
+    ]  # fmt: skip
+    given = Given(table.chances, labels, *bases)
     balanced = _balanced(table, gold)
     masks = _masks(table)
     rule_p = {
@@ -147,7 +149,8 @@ def probe_text(
         table, gold, labels, tuple(strata), tuple(whole),
         _partial(answers, strata[0], given) if answers else {},
         tuple(credits), rule_p, leak, spread, count, seeds if count else 0,
-        null_seeds if count else 0, tuple(sorted(set(checked) - {MAJORITY.name, *PARTIAL})),
+        null_seeds if count else 0,
+        tuple(sorted(set(checked) - {*(base.name for base in BASE_RATES), *PARTIAL})),
     )  # fmt: skip
 
 
@@ -242,7 +245,7 @@ def _learned(
 
 def _partial(answers: Sequence[Answers], whole: StratumResult, given: Given) -> dict[str, Share]:
     """What each part of the text gives away by itself, and both together."""
-    rows = {"no text (commonest label)": whole.majority}
+    rows = {"no text (base rate)": whole.majority}
     names = {"question alone": "question"} | {name: name for name in PARTIAL}
     for shown, name in (names | {"both joined": COMBINED}).items():
         if name in answers[0].credit:

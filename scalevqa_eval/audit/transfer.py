@@ -13,9 +13,9 @@ from scalevqa_eval.audit.crossval import Draw, cross_validate, fold_count, make_
 from scalevqa_eval.audit.features import Features
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.inference import clustered_p, share
-from scalevqa_eval.audit.probes import COMBINED, COMBINED_FILE, MAJORITY, learned
+from scalevqa_eval.audit.probes import BASE_RATES, COMBINED, COMBINED_FILE, learned
 from scalevqa_eval.audit.reading import select
-from scalevqa_eval.audit.redraws import DRAWS, given_answers, relabelled_together
+from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
 from scalevqa_eval.audit.results import MARGIN, SIDE_LEVEL, Share, Verdict, decide, p_rounded
 from scalevqa_eval.audit.selftest import must_not_move
 from scalevqa_eval.audit.table import content_key, gold_offsets, make_table, numbered
@@ -83,7 +83,7 @@ def probe_transfer(
     fold[~audited] = make_folds(cluster[~audited], count, seed)
     trained = learned()
     answers = cross_validate(
-        Features(table), [MAJORITY, *trained], [Draw(fold, labels, (count,))],
+        Features(table), [*BASE_RATES, *trained], [Draw(fold, labels, (count,))],
         {COMBINED: [p.name for p in trained if not p.file],
          COMBINED_FILE: [p.name for p in trained]},
         seed=seed, workers=workers, tick=lambda text: tick(f"transfer: {text}"),
@@ -95,18 +95,18 @@ def probe_transfer(
              for key, value in answers.first.items()}  # fmt: skip
     credits = {key: value[table.start + gold] for key, value in worth.items()}
     together = relabelled_together(table, cluster)
-    base = np.where(
-        credits[MAJORITY.name][audited].mean() > table.chances[audited].mean(),
-        credits[MAJORITY.name], table.chances,
-    )  # fmt: skip
+    commonest, own_commonest = (credits.pop(one.name) for one in BASE_RATES)
 
-    def tested(key: str, mask: npt.NDArray[np.bool_]) -> Tested:
+    def tested(
+        key: str, mask: npt.NDArray[np.bool_] = audited, label: Floats = commonest
+    ) -> Tested:
         own, given = credits[key][mask], worth[key][mask[table.owner]]
+        chances, here = table.chances[mask], cluster[mask]
+        base = label[mask] if label[mask].mean() > chances.mean() else chances
         p, _ = given_answers(given, table.sizes[mask], together[mask], gold[mask], seed=seed)
-        found = share(own, table.chances[mask], cluster[mask], base[mask])
-        return found, max(p, clustered_p(own, base[mask], cluster[mask]))
+        return share(own, chances, here, base), max(p, clustered_p(own, base, here))
 
-    whole, p_value = tested(COMBINED, audited)
+    whole, p_value = tested(COMBINED)
     verdict = decide(p_value <= SIDE_LEVEL, whole.leak_ci[1], 0.0, margin)
     present = {question.dimension for question in questions}
     section = {
@@ -116,11 +116,11 @@ def probe_transfer(
         "trained_on": name,
         "trained_questions": len(fresh),
         "by_dimension": {
-            dimension: _json(tested(COMBINED, audited & (table.dimension == k)))
+            dimension: _json(tested(COMBINED, audited & (table.dimension == k), own_commonest))
             for k, dimension in enumerate(table.dimensions) if dimension in present
         },
-        "by_probe": {key: _json(tested(key, audited)) for key in credits if key != MAJORITY.name},
-        "whole_file": _json(tested(COMBINED_FILE, audited)),
+        "by_probe": {key: _json(tested(key)) for key in credits},
+        "whole_file": _json(tested(COMBINED_FILE)),
     }  # fmt: skip
     as_asked = np.argsort(table.order)[: len(questions)]
     return Transfer(

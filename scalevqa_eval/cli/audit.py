@@ -119,7 +119,7 @@ def audit(given: AuditOptions) -> None:
         report.save(directory, loaded.questions)  # kept, whatever becomes of the rest
     report = audit_models.ask(given, report, loaded, directory)
     if given.repair is not None:
-        report = _repaired(report, given, other, directory)
+        report = _repaired(report, given, loaded, other, directory)
     if earlier is not None:
         report = report.with_section("against", {"lines": changes(earlier, report.to_json())})
     written = report.save(directory, loaded.questions)
@@ -148,7 +148,11 @@ def _training_split(loaded: Benchmark, given: AuditOptions) -> Benchmark | None:
 
 
 def _repaired(
-    report: AuditReport, given: AuditOptions, external: Benchmark | None, directory: Path
+    report: AuditReport,
+    given: AuditOptions,
+    audited: Benchmark,
+    external: Benchmark | None,
+    directory: Path,
 ) -> AuditReport:
     from scalevqa_eval.audit.repair import repair
     from scalevqa_eval.data import Location, read_benchmark
@@ -156,8 +160,8 @@ def _repaired(
     loaded = read_benchmark(Location(given.benchmark, given.split, given.data_dir))
     with _ticking() as tick:
         section = repair(
-            str(given.repair), loaded.benchmark, directory / "repair", external=external,
-            loaded=loaded, seed=given.seed, margin=given.margin, tick=tick,
+            str(given.repair), audited, directory / "repair", external=external, loaded=loaded,
+            seed=given.seed, margin=given.margin, tick=tick,
         )  # fmt: skip
     return report.with_section("repair", section)
 
