@@ -167,6 +167,12 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
                 {"model": one.model, "accuracy": row["accuracy"], "p_value": row["p_below"]})
         for one, row in zip(guesses, results, strict=True) if row["call"] == "below"
     ]  # fmt: skip
+    findings += [
+        Finding("blind-silent", "warning",
+                f"{one.name} gave a letter in {row['answered']:,} of {row['n']:,} questions: "
+                "what it knows was not tested.", {"model": one.model, "answered": row["answered"]})
+        for one, row in zip(guesses, results, strict=True) if 2 * row["answered"] < row["n"]
+    ]  # fmt: skip
     missing = sum(one.asked - len(one.pairs) for one in found)
     if missing:
         findings.append(
@@ -189,27 +195,61 @@ def _reason(one: Answers, known: Known) -> str:
     )
     beyond = _beyond(asked, asked.credits, asked.probe)
     if beyond is not None:
-        text += f"; where the trained probes are wrong, {beyond}: knowledge, or a shortcut that "
-        text += "they do not have"
+        text += f"; where the trained probes are wrong, {beyond}: "
+        text += (
+            "knowledge, or a shortcut that they do not have"
+            if beyond.ci[0] > beyond.chance else "not above chance, so that no knowledge is shown"
+        )  # fmt: skip
     return text
 
 
 def with_blind(report: AuditReport, blind: Blind) -> AuditReport:
-    """Add blind models: their part of the verdict is leaky if one of them is above chance."""
-    results = [row for row in blind.section["results"] if row["condition"] != "no-question"]
-    margin = report.settings["margin"]
-    largest = max((row["leak_ci"][1] for row in results), default=1.0)
-    part = decide(bool(blind.reasons), largest, 0.0, margin)
-    apart: list[str] = []
-    if part == "leaky" and report.parts["text"] != "leaky":
-        learnable = WORDS[report.parts["text"]]
-        apart = [f"apart from that, what can be learned from the file: {learnable}"]
+    """Add blind models and what they say of knowledge: leaky if one of them shows some."""
     added = report.with_section("blind", blind.section, blind.findings)
+    results = [row for row in tested(blind.section) if row["condition"] != "no-question"]
+    if not results:
+        return added
+    learnable, margin = report.parts["text"], report.settings["margin"]
+    found = [_knows(row, learnable == "leaky") for row in results]
+    largest = max(limit for _, limit in found)
+    below = any(row["call"] == "below" for row in results)
+    part = decide(any(shown for shown, _ in found), largest, 0.0, margin)
+    lines = list(blind.reasons)
+    if below and part in ("clean", "measurable"):
+        part = "undecided"
+        lines.append("a blind model is below chance: who avoids its picks is above it")
+    elif part == "undecided":
+        lines.append(
+            f"no knowledge was shown, but a blind model could have up to {100 * largest:.1f} "
+            f"points more than chance (margin {100 * margin:g})"
+        )
+    elif part == "leaky" and learnable != "leaky":
+        lines.append(f"apart from that, what can be learned from the file: {WORDS[learnable]}")
     return replace(
         added,
         parts={**added.parts, "knowledge": part},
-        reasons=(*blind.reasons, *apart, *report.reasons),
+        reasons=(*lines, *report.reasons),
     )
+
+
+def tested(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The results of models that gave a letter to half of the questions or more.
+
+    Who gives none shows neither what it knows nor what it does not.
+    """
+    return [row for row in section["results"] if 2 * row["answered"] >= row["n"]]
+
+
+def _knows(row: Mapping[str, Any], learnable: bool) -> tuple[bool, float]:
+    """Whether a model shows knowledge, and how far above chance it may be.
+
+    Where the text has a shortcut that can be learned, what counts is what the model has right
+    where the probes are wrong: a model may have learned the shortcut, too.
+    """
+    beyond = (row["against_probe"] or {}).get("beyond_probe")
+    if learnable and row["call"] == "above" and beyond is not None:
+        return beyond["ci"][0] > beyond["chance"], beyond["leak_ci"][1]
+    return row["call"] == "above", row["leak_ci"][1]
 
 
 Call = Literal["above", "below", "not shown"]
@@ -301,10 +341,10 @@ def _against_probe(pairs: Pairs, known: Known) -> dict[str, Any] | None:
     model, probe = asked.credits, asked.probe
     beyond = {"beyond_probe": (model, probe), "beyond_model": (probe, model)}
     return {
-        "both": int(((model >= 0.5) & (probe >= 0.5)).sum()),
-        "model_only": int(((model >= 0.5) & (probe < 0.5)).sum()),
-        "probe_only": int(((model < 0.5) & (probe >= 0.5)).sum()),
-        "neither": int(((model < 0.5) & (probe < 0.5)).sum()),
+        "both": rounded((model * probe).sum()),  # ties earn a share
+        "model_only": rounded((model * (1 - probe)).sum()),
+        "probe_only": rounded(((1 - model) * probe).sum()),
+        "neither": rounded(((1 - model) * (1 - probe)).sum()),
         **{
             name: None if (found := _beyond(asked, *two)) is None else found.to_json()
             for name, two in beyond.items()

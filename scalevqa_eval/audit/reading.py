@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalevqa_eval.audit.clusters import Clusters, cluster_fields, find_clusters
-from scalevqa_eval.audit.findings import Finding
+from scalevqa_eval.audit.findings import Finding, counted
 from scalevqa_eval.audit.table import content_key
 from scalevqa_eval.audit.tokens import MAX_CHARACTERS, normalise
 from scalevqa_eval.errors import DataError
@@ -154,9 +154,8 @@ def _cluster_findings(n: int, clusters: Clusters) -> list[Finding]:
                     {"source": clusters.source, "clusters": clusters.count})
         )  # fmt: skip
     elif clusters.source not in ("slide", "slide group"):
-        alone = f" {clusters.alone:,} slides without one stand for themselves." * bool(
-            clusters.alone
-        )
+        more = counted(clusters.alone, "slide")
+        alone = f" {more} without one stand alone." if clusters.alone else ""
         found.append(
             Finding("clusters-joined", "warning" if alone else "note",
                     f"Slides are joined by patient ({clusters.source}): {clusters.count:,} "

@@ -137,7 +137,10 @@ class AuditReport:
 
     def to_json(self) -> dict[str, Any]:
         """What audit.json holds; docs/audit.md explains every key."""
-        models = {row["model"] for row in self.sections.get("blind", {}).get("results", ())}
+        models = {
+            row["model"] for row in self.sections.get("blind", {}).get("results", ())
+            if 2 * row["answered"] >= row["n"]
+        }  # fmt: skip
         data = {
             "format": FORMAT,
             "verdict": self.verdict,
