@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scalevqa_eval.audit import tables
+from scalevqa_eval.audit.findings import counted
 from scalevqa_eval.errors import DataError
+
+_NEEDED = {"benchmark", "verdict", "parts", "text_only", "whole_file", "findings", "questions"}
 
 
 def read_audit(path: Path | str) -> dict[str, Any]:
@@ -21,6 +24,8 @@ def read_audit(path: Path | str) -> dict[str, Any]:
         raise DataError(f"{path} is no audit.json")
     if data.get("format") != 2:
         raise DataError(f"{path} was written by another version: audit the old file again")
+    if missing := _NEEDED - data.keys():
+        raise DataError(f"{path} is no whole audit.json: it lacks {', '.join(sorted(missing))}")
     return data
 
 
@@ -69,4 +74,4 @@ def _kinds(data: Mapping[str, Any]) -> dict[str, str]:
     for finding in data["findings"]:
         number = int(finding["evidence"].get("questions", 0) or 0)
         counts[finding["kind"]] = counts.get(finding["kind"], 0) + number
-    return {kind: f"{n:,} questions" if n else "the whole file" for kind, n in counts.items()}
+    return {kind: counted(n, "question") if n else "the whole file" for kind, n in counts.items()}

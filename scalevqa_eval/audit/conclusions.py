@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.position import PositionBias
 from scalevqa_eval.audit.reading import Sampled
@@ -133,12 +135,16 @@ def _design(text: TextOnly, settings: Mapping[str, Any]) -> list[Finding]:
     trained = [p for p in whole.probes if p.kind == "learned"]
     worst = min(trained, key=lambda p: p.accuracy, default=None)
     if worst is not None and worst.share.ci[1] < worst.share.chance - settings["margin"]:
+        same = _answers_differ(text)
+        what = (
+            "wrong for the same text on others, as in a counterfactual design" if same else
+            "rarer on others: labels hang together in a slide"
+        )  # fmt: skip
         found.append(
-            Finding("counterfactual-design", "note",
+            Finding("counterfactual-design" if same else "labels-of-slides", "note",
                     f"Trained probes are far below chance ({worst.title}: {worst.share}, chance "
-                    f"{100 * worst.share.chance:.1f} %): what is right on some slides is wrong "
-                    "for the same text on others, as in a counterfactual design. That is no leak "
-                    "of one question's text.",
+                    f"{100 * worst.share.chance:.1f} %): what is right on some slides is {what}. "
+                    "That is no leak of one question's text.",
                     {"probe": worst.name, "accuracy": round(worst.accuracy, 6)})
         )  # fmt: skip
     majority = whole.majority
@@ -152,6 +158,13 @@ def _design(text: TextOnly, settings: Mapping[str, Any]) -> list[Finding]:
                     {"accuracy": round(majority.accuracy, 6), "chance": round(majority.chance, 6)})
         )  # fmt: skip
     return found
+
+
+def _answers_differ(text: TextOnly) -> bool:
+    """Whether half of the questions or more have a text that has other right options, too."""
+    wording, place = text.table.wording, text.gold
+    pairs = np.unique(np.column_stack([wording, place]), axis=0)[:, 0]
+    return bool((np.bincount(pairs)[wording] > 1).mean() >= 0.5)
 
 
 def _too_few(settings: Mapping[str, Any]) -> bool:

@@ -113,6 +113,12 @@ def points(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:+.1f}"
 
 
+def leak(row: Data) -> str:
+    """`+36.9 (0.74)`: points above the base rate, and as a part of what that leaves."""
+    corrected = row.get("chance_corrected")
+    return points(row.get("leak")) + ("" if corrected is None else f" ({corrected + 0.0:.2f})")
+
+
 def p_words(row: Data, key: str = "p_value") -> str:
     """A p-value for a cell: `≤` is the least that so many redraws can show."""
     value = row.get(key)
@@ -144,15 +150,16 @@ def dimensions(data: Data) -> Table:
     for row, part in _rows(text, text["by_dimension"]):
         whole = file if row.total else file["by_dimension"][row.name]
         cells = (
-            share(part), percent(part["base_rate"]), points(part["leak"]), share(whole),
+            share(part), percent(part["base_rate"]), leak(part), share(whole),
             p_words(part, "p_adjusted"), WORDS[part["verdict"]],
         )  # fmt: skip
         rows.append(Row(_label(row), cells, share=part, total=row.total))
     detectable = text["detectable_leak"]
     caption = (
         "A reader of the text alone, trained on other slides. Base rate: the commonest label of "
-        "each set of options, or guessing. Leak: points above it. p: over all probes and rows, "
-        f"against {data['settings']['permutations']} redraws of the answers that keep what hangs "
+        "each set of options, or guessing. Leak: points above it (as a part of what it leaves). "
+        f"p: over all probes and rows, against {data['settings']['permutations']} redraws of the "
+        "answers that keep what hangs "
         "together in a slide; ≤: the least that so many can show."
     )
     if detectable is not None:
@@ -173,7 +180,7 @@ def _probes(data: Data) -> Table:
         seen.add(probe["name"])
         low, high = probe["ci"]
         null = "–" if probe["null_mean"] is None else percent(probe["null_mean"])
-        cells = (share(probe), points(probe["leak"]), null, p_words(probe),
+        cells = (share(probe), leak(probe), null, p_words(probe),
                  "whole file" if probe["scope"] == "file" else "one question")  # fmt: skip
         inside = low <= max(probe["base_rate"], probe["chance"]) and high >= probe["chance"]
         rows.append(Row(probe["name"], cells, probe["about"], probe, inside))
@@ -183,7 +190,7 @@ def _probes(data: Data) -> Table:
 
 def _inputs(data: Data) -> Table:
     rows = tuple(
-        Row(part["input"], (share(part), points(part["leak"])), share=part)
+        Row(part["input"], (share(part), leak(part)), share=part)
         for part in data["text_only"]["partial_inputs"]
     )
     return Table(
@@ -212,7 +219,7 @@ def _transfer(data: Data) -> list[Table]:
     if not transfer:
         return []
     rows = [
-        Row(_label(row), (share(part), points(part.get("leak")), p_words(part)), share=part,
+        Row(_label(row), (share(part), leak(part), p_words(part)), share=part,
             total=row.total)
         for row, part in _rows(transfer, transfer["by_dimension"])
     ]  # fmt: skip
@@ -391,29 +398,34 @@ def repair_words(repair: Data) -> str:
     return " ".join([repair["statement"] + kept, *repair["lines"]])
 
 
-def next_steps(data: Data) -> list[tuple[str, str]]:
-    """What to do next, each with the command or file that does it ("" for none)."""
+def next_steps(data: Data, asked: str = "FILE", folder: str = "") -> list[tuple[str, str]]:
+    """What to do next, each with the command or file that does it ("" for none).
+
+    `asked` is what was audited, as one types it; `folder` goes before the names of files.
+    """
     steps: list[tuple[str, str]] = []
     repair, blind, known = data.get("repair"), data.get("blind"), _by_knowledge_alone(data)
     if known:
         steps.append(("Rewrite what a model answers without the images, so that they decide; ids:",
-                      "blind.all_right_ids in audit.json"))  # fmt: skip
+                      f"blind.all_right_ids in {folder}audit.json"))  # fmt: skip
     if any(phrase["asked"] for phrase in data["shortcuts"]["phrases"]):
         text = "Ask each wording about places where the other labels are right, too."
         steps.append((text, ""))
     elif data["verdict"] == "leaky" and not repair and not known:
         text = "Make option blocks, which no reader of the text can answer, and a worksheet:"
-        steps.append((text, "scalevqa audit FILE --repair blocks"))
+        steps.append((text, f"scalevqa audit {asked} --repair blocks"))
     if repair and repair["files"]:
-        steps.append(("Have an expert confirm each borrowed option:", "repair/worksheet.html"))
+        steps.append(
+            ("Have an expert confirm each borrowed option:", f"{folder}repair/worksheet.html")
+        )
     hard = any(row["credit"] <= 0.5 for row in data["questions"])
     if hard and data["verdict"] in ("leaky", "measurable", "imbalanced") and not known:
         steps.append(("Report results on the questions that text does not answer, too; their ids:",
-                      "hard.txt"))  # fmt: skip
+                      f"{folder}hard.txt"))  # fmt: skip
     if not blind:
-        steps.append(("Ask language models without images, which know more than a probe can "
-                      "learn here:", "scalevqa audit FILE --adversary ENGINE/MODEL"))  # fmt: skip
-    steps.append(("Say it in the dataset card:", "datasheet.md"))
+        steps.append(("Ask language models without images, which know more than a probe can learn:",
+                      f"scalevqa audit {asked} --adversary ENGINE/MODEL"))  # fmt: skip
+    steps.append(("Say it in the dataset card:", f"{folder}datasheet.md"))
     return steps
 
 

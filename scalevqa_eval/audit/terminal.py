@@ -22,8 +22,11 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def show(console: Console, data: Mapping[str, Any]) -> None:
-    """Print the first line, the tables, findings and the verdict of an audit.json."""
+def show(console: Console, data: Mapping[str, Any], asked: str = "FILE", folder: str = "") -> None:
+    """Print the first line, the tables, findings and the verdict of an audit.json.
+
+    `asked` and `folder`: see `tables.next_steps`.
+    """
     name = one_line(tables.name_of(data["benchmark"]))
     console.print(f"{name}: {one_line(tables.first_line(data))}")
     for table in tables.tables(data):
@@ -42,7 +45,8 @@ def show(console: Console, data: Mapping[str, Any]) -> None:
     if since:
         console.print("Since the earlier audit:\n" + "\n".join(f"- {one_line(x)}" for x in since))
         console.print()
-    for line in (*_findings(data), *_verdict(data), *_steps(data)):
+    steps = [f"{text} {how}".strip() for text, how in tables.next_steps(data, asked, folder)]
+    for line in (*_findings(data), *_verdict(data), *map(one_line, steps)):
         console.print(line)
 
 
@@ -70,7 +74,3 @@ def _verdict(data: Mapping[str, Any]) -> list[str]:
     rest = one_line(tables.verdict_text(data).removeprefix(words))
     lines = [f"Verdict: {words.upper()}{rest}"]
     return [*lines, *(f"- {one_line(reason)}" for reason in data["reasons"]), ""]
-
-
-def _steps(data: Mapping[str, Any]) -> list[str]:
-    return [f"{text} {how}".strip() for text, how in tables.next_steps(data)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,7 +124,10 @@ def audit(given: AuditOptions) -> None:
     if earlier is not None:
         report = report.with_section("against", {"lines": changes(earlier, report.to_json())})
     written = report.save(directory, loaded.questions)
-    show(console(), report.to_json())
+    asked = [given.benchmark]
+    asked += ["--split", given.split] if given.split else []
+    asked += ["--data-dir", str(given.data_dir)] if given.data_dir else []
+    show(console(), report.to_json(), shlex.join(asked), f"{directory}/")
     say(written)
     worst_first: list[str] = list(VERDICTS)
     fail_on = given.fail_on

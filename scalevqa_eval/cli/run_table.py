@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from scalevqa_eval.pages import one_line, percent, span
+from scalevqa_eval.pages import fraction, one_line, percent, span
 
 _NOTABLE = ("unparsed", "truncated", "refused")
 
@@ -53,6 +53,10 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
             percent(macro["accuracy"]),
             span(macro["ci"]),
         )
+    if groups := summary.get("groups"):
+        right = fraction(groups["correct"], groups["n"])
+        cells = (right, percent(groups["accuracy"]), span(groups["ci"]))
+        table.add_row("groups of one text, all right", *cells)
     for name, measure in summary.get("measures", {}).items():
         total = f"{measure['sum']:.1f}/{measure['n']}"
         table.add_row(

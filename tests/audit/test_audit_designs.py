@@ -39,7 +39,7 @@ def test_a_prior_that_hangs_on_the_question_is_found(labels: tuple[str, ...]) ->
     rows = report.partial_inputs
     assert rows["question alone"].accuracy > 0.95
     assert rows["options alone"].leak < 0.05
-    assert list(rows) == ["no text (commonest label)", "question alone", "options alone",
+    assert list(rows) == ["no text (base rate)", "question alone", "options alone",
                           "both apart", "both joined"]  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def test_an_author_with_one_minute(leaky: tuple[dict[str, Any], tuple[Question, 
     example = page[page.index("One of them") : page.index("What to do next")]
     assert "<mark>when seen as a whole</mark>" in example  # the planted phrase
     assert "“when seen as a whole” stands in the right option" in text
-    for words in ("one question at a time", "who has the whole file", "no text (commonest label)"):
+    for words in ("one question at a time", "who has the whole file", "no text (base rate)"):
         assert words in text
     assert line in " ".join(terminal(data).split())
     assert line in datasheet(data)
@@ -244,7 +244,7 @@ def test_changes_since_an_earlier_audit(
     text = "\n".join(lines)
     assert "verdict: leaky to undecided" in text
     assert "120 to 60" in text
-    assert "finding new: new-one (1 questions)" in text
+    assert "finding new: new-one (1 question)" in text
     assert any(line.startswith("finding gone: ") for line in lines)
     assert f"one question at a time: {old['text_only']['correct']:.0f}" in text.replace(".3", "")
     assert "verdict: leaky, as before" in changes(old, old)

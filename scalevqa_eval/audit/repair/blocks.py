@@ -25,7 +25,7 @@ from scalevqa_eval.audit.tokens import normalise, tokens
 from scalevqa_eval.types import LETTERS, Question
 
 _MOST_GROUPS = 5
-_SAME_WORDING = 0.4  # cosine of the weighted words of two questions that ask the same
+_SAME_WORDING = 0.6  # cosine of the weighted words of two questions that ask the same
 _SAME_ANSWER = 0.6  # right answers more alike than this may both be true of one slide
 _LENGTHS = 3.0  # times as many words: no longer an answer of the same kind
 _TRIES = 12
