@@ -187,7 +187,7 @@ def stems(seed: int, n: int = 300, slides: int = 20) -> Benchmark:
 
 
 def written(seed: int, shape: str, n: int = 300, slides: int = 20) -> Benchmark:
-    """How the right option is written tells it: a full stop, a capital, the second number."""
+    """How the right option is written tells it: a full stop, capitals, the second number."""
     rng = np.random.default_rng([seed, 10, len(shape)])
     made = []
     for i in range(n):
@@ -197,8 +197,38 @@ def written(seed: int, shape: str, n: int = 300, slides: int = 20) -> Benchmark:
         else:
             right, *others = (" ".join(FINDINGS[k] for k in rng.integers(0, 20, 3)) for _ in "abcd")
             right = f"{right}." if shape == "stop" else right.capitalize()
+            if shape == "title":  # all options begin with a capital
+                right, others = right.title(), [text.capitalize() for text in others]
         made.append(_asked(i, f"What fits field {i % 11}?", [right, *others], 0, i % slides, rng))
     return _benchmark(f"written-{shape}", made)
+
+
+def articles(seed: int, n: int = 300, slides: int = 20) -> Benchmark:
+    """The right option alone goes on from "a" or "an"; no option recurs."""
+    rng = np.random.default_rng([seed, 11])
+    made = []
+    for i in range(n):
+        vowel = bool(rng.integers(2))
+        ends = ["".join(rng.choice(list("bdklmnrst"), 3)) for _ in "abcd"]
+        starts = [
+            str(rng.choice(list("aeiou" if v else "bdklmnrst"))) for v in (vowel, *[not vowel] * 3)
+        ]
+        options = [f"{a}{b}oma" for a, b in zip(starts, ends, strict=True)]
+        text = f"The mass in field {i % 11} is an" if vowel else f"The mass in field {i % 11} is a"
+        made.append(_asked(i, text, options, 0, i % slides, rng))
+    return _benchmark("articles", made)
+
+
+def nearest(seed: int, n: int = 300, slides: int = 20) -> Benchmark:
+    """The option nearest to the question's number is right."""
+    rng = np.random.default_rng([seed, 12])
+    made = []
+    for i in range(n):
+        asked = int(rng.integers(200, 800))
+        away = np.sort(rng.choice(np.arange(1, 190), 4, replace=False))
+        options = [str(asked + int(rng.choice((-1, 1))) * int(d)) for d in away]
+        made.append(_asked(i, f"Scanned at {asked} nm, the width is", options, 0, i % slides, rng))
+    return _benchmark("nearest", made)
 
 
 _NOT_LEAKY = ("undecided", "imbalanced", "measurable", "clean")
@@ -230,5 +260,11 @@ DESIGNS = {
                lambda s: written(s, "capital"), ("leaky",), 1.0),
         Design("number", "the second smallest of four numbers is right",
                lambda s: written(s, "number"), ("leaky",), 1.0),
+        Design("title", "the right option alone is in title case",
+               lambda s: written(s, "title"), ("leaky",), 1.0),
+        Design("articles", "the right option alone goes on from “a” or “an”",
+               articles, ("leaky",), 1.0),
+        Design("nearest", "the option nearest to the question's number is right",
+               nearest, ("leaky",), 1.0),
     )
 }  # fmt: skip

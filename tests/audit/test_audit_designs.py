@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from planting import benchmark, question
 
 from scalevqa_eval.audit.assemble import audit
 from scalevqa_eval.audit.clusters import find_clusters
+from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.report import AuditReport
 from scalevqa_eval.audit.results import p_text
 from scalevqa_eval.types import Benchmark, View
@@ -43,11 +45,50 @@ def test_a_prior_that_hangs_on_the_question_is_found(labels: tuple[str, ...]) ->
                           "both apart", "both joined"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["stems", "stop", "capital", "number"])
+@pytest.mark.parametrize(
+    "name", ["stems", "stop", "capital", "number", "title", "articles", "nearest"]
+)
 def test_what_no_word_tells_is_found(name: str) -> None:
     report = quick(DESIGNS[name].make(0))
     assert report.verdict == "leaky"
-    assert report.text_only.best.accuracy > 0.95
+    assert report.text_only.best.accuracy > (0.8 if name == "nearest" else 0.95)
+
+
+def test_a_dimension_has_a_base_rate_of_its_own() -> None:
+    """Mostly yes in one dimension, mostly no in the other, whatever is asked."""
+    rng = random.Random(0)
+    made = [
+        replace(q, dimension=("A", "B")[i % 2],
+                answer="AB"[(rng.random() < 0.8) == (i % 2)])
+        for i, q in enumerate(base_rate(0, 400).questions)
+    ]  # fmt: skip
+    report = quick(Benchmark("mirror", "", "test", tuple(made), dimensions=("A", "B")))
+    for name, share in report.text_only.by_dimension.items():
+        assert share.majority.accuracy > 0.7, name
+        assert abs(share.best.share.leak) < 0.05, name
+    assert report.text_only.majority.accuracy < 0.6
+
+
+def test_no_leak_is_larger_than_what_the_base_rate_leaves() -> None:
+    made = [replace(q, answer="A") for q in base_rate(0, 100).questions]
+    report = quick(Benchmark("always", "", "test", tuple(made), dimensions=("Finding",)))
+    assert report.text_only.largest_leak == 0.0
+    assert report.verdict == "imbalanced"
+
+
+def test_a_slide_without_a_patient_does_not_part_the_others() -> None:
+    made = grades(0, slides=12, each=4).questions
+    named = [
+        replace(q, extra={"patient_age": 60 + i % 2, "case_type": "biopsy"}
+                | ({} if q.slide == "slide-0000" else {"patient_id": int(str(q.slide)[-4:]) // 3}))
+        for i, q in enumerate(made)
+    ]  # fmt: skip
+    found = select(named)
+    assert (found.clusters.source, found.clusters.count) == ("field 'patient_id'", 5)
+    (said,) = [f for f in found.findings if f.kind == "clusters-joined"]
+    assert "1 slide without one" in said.message
+    ages = [replace(q, extra={"patient_age": 60, "subject": "lung"}) for q in made]
+    assert select(ages).clusters.source == "slide"
 
 
 def test_labels_that_hang_together_in_a_slide_are_no_leak() -> None:

@@ -36,7 +36,7 @@ def test_a_strong_leak_is_found_by_the_probe_made_for_it(leak: Leak) -> None:
 
 
 def test_sibling_cues_are_found_by_who_has_the_whole_file() -> None:
-    report = audit(plant("sibling", 150, strength=0.5), permutations=40, seeds=1)
+    report = audit(plant("sibling", 150, strength=0.5, seed=1), permutations=40, seeds=1)
     assert report.whole_file[0].verdict == "leaky"
     assert report.whole_file[0].probe("sibling-support").accuracy > 0.6
     assert report.verdict != "leaky"  # one question at a time there is nothing to see

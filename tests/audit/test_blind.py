@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from designs import counterfactual
 from planted import plant
 from planting import question
 from small import Scripted, tagged
 from small import benchmark as small_benchmark
 from typer.testing import CliRunner
 
-from scalevqa_eval.audit.blind import Known, plan, run_blind
+from scalevqa_eval.audit.assemble import audit
+from scalevqa_eval.audit.blind import Known, plan, run_blind, with_blind
 from scalevqa_eval.audit.models import estimate
 from scalevqa_eval.cli import app
 from scalevqa_eval.models import load_model
@@ -84,6 +87,14 @@ def test_avoiding_the_right_option_is_seen_too(tmp_path: Path) -> None:
     assert found.reasons == ()
     assert found.section["elimination"][0]["accuracy"] == 1.0
     assert found.section["none_right"] == 80
+    pairs = counterfactual(0, 2, groups=60, slides=12)  # clean by design
+    report = audit(pairs, permutations=40, seeds=1, look_at_data=False)
+    assert report.verdict == "clean"
+    section = {**found.section, "results": [
+        {**row, "leak_ci": [-0.3, -0.2]} for row in found.section["results"]]}  # fmt: skip
+    judged = with_blind(report, replace(found, section=section))
+    assert judged.verdict == "undecided"
+    assert any("who avoids its picks" in reason for reason in judged.reasons)
 
 
 def test_what_a_model_knows_is_set_against_what_the_probe_learned(tmp_path: Path) -> None:
@@ -130,6 +141,32 @@ def test_refusals_are_not_taken_for_avoiding(tmp_path: Path) -> None:
     assert {row["call"] for row in found.section["results"]} == {"not shown"}
     assert {row["answered"] for row in found.section["results"]} == {0}
     assert found.section["elimination"][0]["n"] == 0
+    report = with_blind(audit(benchmark, permutations=2, seeds=1, look_at_data=False), found)
+    data = report.to_json()
+    assert data["parts"]["knowledge"] == "not tested"
+    assert "knowledge not tested" in data["scope"]
+    assert "blind-silent" in {finding["kind"] for finding in data["findings"]}
+
+
+def test_knowledge_is_what_a_model_has_where_the_probes_are_wrong(tmp_path: Path) -> None:
+    """A model that follows the planted phrase has a shortcut, and shows no knowledge."""
+    benchmark = plant("phrase", 120, strength=0.7)
+
+    def reply(prompt: Prompt) -> Any:
+        return tagged(next(k for k, text in prompt.options.items() if PHRASE in text))
+
+    model = Scripted(reply, Capabilities(max_images=0, concurrency=4, cacheable=False))
+    report = audit(benchmark, permutations=40, seeds=1, look_at_data=False)
+    blind = run_blind([model], benchmark, Known.of(report, benchmark.questions), output=tmp_path)
+    found = with_blind(report, blind)
+    assert found.verdict == "leaky"
+    row = blind.section["results"][0]
+    pair = row["against_probe"]
+    assert sum(pair[k] for k in ("both", "model_only", "probe_only", "neither")) == 120
+    assert pair["both"] + pair["model_only"] == pytest.approx(row["correct"])
+    assert row["call"] == "above"
+    assert any("no knowledge is shown" in reason for reason in found.reasons)
+    assert found.parts["knowledge"] != "leaky"
 
 
 def test_images_without_the_question_are_asked_where_images_are(tmp_path: Path) -> None:
