@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalevqa_eval.audit.findings import Finding
+from scalevqa_eval.audit.findings import Finding, counted
 from scalevqa_eval.audit.position import PositionBias
 from scalevqa_eval.audit.reading import Sampled
 from scalevqa_eval.audit.redraws import DRAWS, possible, relabelled_together
@@ -69,9 +69,9 @@ def reasons(
         worst = undecided[0]
         others = f", and {len(undecided) - 1} more" if len(undecided) > 1 else ""
         lines.append(
-            f"no leak was shown in {worst.name or 'all questions'}{others}, but with {worst.n} "
-            f"questions one of up to {100 * worst.largest_leak:.1f} points remains possible "
-            f"(margin {100 * margin:g})"
+            f"no leak was shown in {worst.name or 'all questions'}{others}, but with "
+            f"{counted(worst.n, 'question')} one of up to {100 * worst.largest_leak:.1f} points "
+            f"remains possible (margin {100 * margin:g}){_more_slides(worst, margin)}"
         )
     whole = strata[0]
     if whole.verdict == "imbalanced":
@@ -89,6 +89,13 @@ def reasons(
     if sampled is not None:
         lines.append(str(sampled))
     return tuple(lines)
+
+
+def _more_slides(stratum: StratumResult, margin: float) -> str:
+    """About how much larger a file would decide: limits narrow with the square root of slides."""
+    leak = max(0.0, stratum.best.share.leak)
+    times = ((stratum.largest_leak - leak) / (margin - leak)) ** 2 if leak < margin / 2 else 0.0
+    return f"; about {math.ceil(times)} times as many slides would decide" if times > 1 else ""
 
 
 def cues(text: TextOnly) -> tuple[Cue, ...]:

@@ -92,6 +92,10 @@ def first_line(data: Data) -> str:
     best = max(rules, key=lambda p: (p["correct"], p["name"]), default=None)
     if best is not None and best["ci"][0] > max(best["chance"], best["base_rate"]):
         line += f" Picking {best['about'].split(' (')[0]} gets {best['correct']:.0f}."
+    place = data["position"]
+    if place["p_adjusted"] <= place["level"] and len(place["counts"]) > 1:
+        most = max(place["counts"])
+        line += f" Always taking place {place['counts'].index(most) + 1} gets {most}."
     knows = [row for row in (data.get("blind") or {}).get("results", ())
              if row["call"] == "above" and row["condition"] == "no-images"]  # fmt: skip
     if knows:

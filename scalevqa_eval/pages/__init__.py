@@ -44,7 +44,7 @@ def environment(package: str = __name__) -> Environment:
 
 def percent(share: float | None) -> str:
     """A share as a percentage with one decimal and no sign, or a dash."""
-    return "–" if share is None else f"{100 * share:.1f}"
+    return "–" if share is None else f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def span(ends: Sequence[float] | None, without: str = "–") -> str:
