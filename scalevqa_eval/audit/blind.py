@@ -18,7 +18,7 @@ import numpy as np
 
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.inference import clustered_p, share
-from scalevqa_eval.audit.models import PROMPTS, Asked, applicable
+from scalevqa_eval.audit.models import PROMPTS, Round, applicable
 from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
 from scalevqa_eval.audit.report import AuditReport
@@ -86,16 +86,16 @@ class Known:
         )
 
 
-def plan(benchmark: Benchmark, takes_images: bool) -> list[Asked]:
+def plan(benchmark: Benchmark, takes_images: bool) -> list[Round]:
     """What each adversary is asked. Images without the question need images that are there."""
     plans = [
-        Asked(mode, STYLES[mode], condition)
+        Round(mode, STYLES[mode], condition)
         for mode in MODES
         for condition in ("no-images", "options-only")
     ]
     if takes_images and _images_there(benchmark):
-        plans.append(Asked("as-if-shown", STYLES["as-if-shown"], "no-question"))
-    plans.append(Asked(ELIMINATE, STYLES[ELIMINATE], "no-images"))
+        plans.append(Round("as-if-shown", STYLES["as-if-shown"], "no-question"))
+    plans.append(Round(ELIMINATE, STYLES[ELIMINATE], "no-images"))
     return [one for one in plans if applicable(one.condition, benchmark, 0)]
 
 
@@ -161,7 +161,7 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
     }
     findings = [
         Finding("blind-below-chance", "warning",
-                f"{one.name} is right in {_Asked(one.pairs, known).share} without images, below "
+                f"{one.name} is right in {_Arrays(one.pairs, known).share} without images, below "
                 f"chance ({100 * row['chance']:.1f} %): avoiding its picks is a shortcut. Were "
                 "questions that such a model answers removed?",
                 {"model": one.model, "accuracy": row["accuracy"], "p_value": row["p_below"]})
@@ -188,7 +188,7 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
 
 
 def _reason(one: Answers, known: Known) -> str:
-    asked = _Asked(one.pairs, known)
+    asked = _Arrays(one.pairs, known)
     text = (
         f"{one.name} answers {asked.share} without images; chance is "
         f"{100 * asked.share.chance:.1f} %"
@@ -271,7 +271,7 @@ def _result(one: Answers, known: Known) -> dict[str, Any]:
     }
 
 
-class _Asked:
+class _Arrays:
     """Questions as arrays, in the order of a table of their texts."""
 
     def __init__(self, pairs: Pairs, known: Known) -> None:
@@ -303,13 +303,13 @@ class _Asked:
 
 
 def _counted(pairs: Pairs, known: Known) -> dict[str, Any]:
-    asked = _Asked(pairs, known)
+    asked = _Arrays(pairs, known)
     above = max(asked.given(asked.worth)[0], clustered_p(asked.credits, asked.base, asked.clusters))
     # Who gives no letter avoids no option: what is below chance is judged among letters given.
     given = [pair for pair in pairs if pair[1].letter is not None]
     below = 1.0
     if given:
-        only = _Asked(given, known)
+        only = _Arrays(given, known)
         low = clustered_p(1 - only.credits, 1 - only.chances, only.clusters)
         below = max(only.given(only.worth)[1], low)
     call: Call = "not shown"
@@ -337,7 +337,7 @@ def _against_probe(pairs: Pairs, known: Known) -> dict[str, Any] | None:
     shared = [pair for pair in pairs if pair[0].id in known.credit]
     if not shared:
         return None
-    asked = _Asked(shared, known)
+    asked = _Arrays(shared, known)
     model, probe = asked.credits, asked.probe
     beyond = {"beyond_probe": (model, probe), "beyond_model": (probe, model)}
     return {
@@ -352,7 +352,7 @@ def _against_probe(pairs: Pairs, known: Known) -> dict[str, Any] | None:
     }
 
 
-def _beyond(asked: _Asked, credits: Floats, other: Floats) -> Share | None:
+def _beyond(asked: _Arrays, credits: Floats, other: Floats) -> Share | None:
     """What one has right of the questions that the other has wrong; None if there are none."""
     wrong = other < 0.5  # False where there was no audit of the text
     if not wrong.any():
@@ -365,7 +365,7 @@ def _elimination(one: Answers, known: Known) -> dict[str, Any]:
     if not given:
         return {"model": one.model, "n": 0, "correct": 0.0, "accuracy": 0.0, "ci": [0.0, 1.0],
                 "chance": 0.0, "p_above": 1.0, "p_below": 1.0, "run": one.run}  # fmt: skip
-    asked = _Asked(given, known)
+    asked = _Arrays(given, known)
     credits = np.array([float(r.letter != q.answer) for q, r in asked.pairs])
     chances = 1 - asked.chances
     above, below = asked.given(1 - asked.worth)

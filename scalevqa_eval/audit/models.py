@@ -19,7 +19,7 @@ _IMAGE = 1_100  # tokens of a tile of 1,000 pixels a side; engines differ
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Round:
     """A set of questions asked under one condition with one prompt style."""
 
     mode: str
@@ -45,7 +45,7 @@ class Estimate:
         )
 
 
-def estimate(model: str, benchmark: Benchmark, asked: Sequence[Asked], seed: int = 0) -> Estimate:
+def estimate(model: str, benchmark: Benchmark, asked: Sequence[Round], seed: int = 0) -> Estimate:
     """Tokens from the length of the texts (four characters each) and the number of images."""
     requests = tokens = 0
     for one in asked:

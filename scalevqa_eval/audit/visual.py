@@ -11,7 +11,7 @@ import numpy as np
 
 from scalevqa_eval.audit.findings import Finding
 from scalevqa_eval.audit.inference import share
-from scalevqa_eval.audit.models import Asked, applicable
+from scalevqa_eval.audit.models import Round, applicable
 from scalevqa_eval.audit.results import rounded
 from scalevqa_eval.compare import Comparison, condition_gap
 from scalevqa_eval.errors import ModelError, UsageError
@@ -25,11 +25,11 @@ CONDITIONS = (
 )  # fmt: skip
 
 
-def plan(benchmark: Benchmark, seed: int = 0) -> tuple[list[Asked], list[str]]:
+def plan(benchmark: Benchmark, seed: int = 0) -> tuple[list[Round], list[str]]:
     """What a vision model is asked, and the conditions that apply to no question here."""
     there = [name for name in CONDITIONS if applicable(name, benchmark, seed)]
     absent = [name for name in CONDITIONS if name not in there]
-    return [Asked("", benchmark.prompt, name) for name in there], absent
+    return [Round("", benchmark.prompt, name) for name in there], absent
 
 
 def run_visual(

@@ -30,11 +30,11 @@ def confirm(given: AuditOptions, loaded: Benchmark) -> None:
         return
     from scalevqa_eval.audit import blind, visual
     from scalevqa_eval.audit.models import estimate
-    from scalevqa_eval.run import run_blocking
+    from scalevqa_eval.run import run_sync
 
     target, seed = _closed(loaded), given.seed
     for name in (*adversaries, *visuals):  # a wrong name or key is said before the long work
-        run_blocking(_open(given, name).aclose())
+        run_sync(_open(given, name).aclose())
     estimates = [
         *(estimate(name, target, blind.plan(target, True), seed) for name in adversaries),
         *(estimate(name, target, visual.plan(target, seed)[0], seed) for name in visuals),
@@ -75,7 +75,7 @@ def ask(
 
 
 def _each(given: AuditOptions, names: Sequence[str], title: str, work: Callable[..., Any]) -> Any:
-    from scalevqa_eval.run import run_blocking, shown
+    from scalevqa_eval.run import run_sync, shown
 
     models = [_open(given, name) for name in names]
     try:
@@ -83,7 +83,7 @@ def _each(given: AuditOptions, names: Sequence[str], title: str, work: Callable[
             return work(models, on_progress=show.update, warn=show.warn)
     finally:
         for model in models:
-            run_blocking(model.aclose())
+            run_sync(model.aclose())
 
 
 def _open(given: AuditOptions, name: str) -> Model:

@@ -91,7 +91,7 @@ app = application()
 def run(given: RunOptions) -> None:
     from scalevqa_eval.data import load_benchmark
     from scalevqa_eval.models import load_model
-    from scalevqa_eval.run import RetryPolicy, evaluate, run_blocking
+    from scalevqa_eval.run import RetryPolicy, evaluate, run_sync
     from scalevqa_eval.types import Sampling
 
     _check(given)
@@ -121,9 +121,9 @@ def run(given: RunOptions) -> None:
         say("Stopped. All answers so far are kept: the same command continues.", err=True)
         raise typer.Exit(130) from None
     finally:
-        run_blocking(model.aclose())
+        run_sync(model.aclose())
         if reader:
-            run_blocking(reader.aclose())
+            run_sync(reader.aclose())
     _print(evaluation)
 
 

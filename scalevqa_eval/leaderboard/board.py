@@ -89,7 +89,7 @@ class Count(Credit):
     correct: Annotated[int, Field(ge=0, strict=True)]
 
 
-class Source(_Strict):
+class Reported(_Strict):
     """Where a result is from: a paper and its table, or a run by its manifest's hash."""
 
     text: Annotated[str, _text(least=1)]
@@ -113,7 +113,7 @@ class Entry(_Strict):
     condition: Name = FULL
     prompt: Text = ""
     harness: Text = ""
-    source: Source
+    source: Reported
     date: Annotated[str, BeforeValidator(str), _text(r"^\d{4}-\d{2}(-\d{2})?$")]
     results: dict[str, Count] = Field(default_factory=dict)
     printed: dict[str, Annotated[str, _text(r"^\d{1,3}\.\d{1,3}$")]] = Field(default_factory=dict)
@@ -195,7 +195,7 @@ class TextOnly(_Strict):
     probe: Annotated[str, _text(longest=200, least=1)]
     split: Annotated[str, _text(longest=80, least=1)]
     trained_on: Text = ""
-    source: Source
+    source: Reported
     results: dict[str, Credit] = Field(min_length=1)
     ci: tuple[float, float] | None = None
     ci_method: Text = ""

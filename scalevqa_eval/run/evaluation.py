@@ -18,15 +18,15 @@ from scalevqa_eval.models import Model, TrainableModel, load_model
 from scalevqa_eval.models.prices import price_of
 from scalevqa_eval.paths import cache_directory
 from scalevqa_eval.prompts import load_style
-from scalevqa_eval.run.asking import Asker, RetryPolicy, Throttle
 from scalevqa_eval.run.cache import ReplyCache
-from scalevqa_eval.run.event_loop import run_blocking
+from scalevqa_eval.run.event_loop import run_sync
 from scalevqa_eval.run.execution import Execution
 from scalevqa_eval.run.files import locked
 from scalevqa_eval.run.manifest import Setup, build_manifest, run_directory
 from scalevqa_eval.run.plan import Plan
 from scalevqa_eval.run.progress import Progress, Reporter, shown
 from scalevqa_eval.run.results import Evaluation
+from scalevqa_eval.run.retry import Asker, RetryPolicy, Throttle
 from scalevqa_eval.types import Benchmark, Question, Sampling
 
 _SHOWN = 5
@@ -108,7 +108,7 @@ def evaluate(
         read = None if reader is None else asker(reader, None)
         execution = Execution(benchmark, plans, asker(model, max_concurrency), read, reporter)
         try:
-            run_blocking(execution.run())
+            run_sync(execution.run())
         except (KeyboardInterrupt, ScaleVQAError):
             with suppress(ScaleVQAError):  # such as a full disk; what stopped the run is raised
                 execution.finish()
@@ -121,7 +121,7 @@ def _opened(model: Model | str, stack: ExitStack) -> Model:
     if not isinstance(model, str):
         return model
     opened = load_model(model)
-    stack.callback(lambda: run_blocking(opened.aclose()))
+    stack.callback(lambda: run_sync(opened.aclose()))
     return opened
 
 

@@ -31,7 +31,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     return _loops[process]
 
 
-def run_blocking(work: Coroutine[Any, Any, T]) -> T:
+def run_sync(work: Coroutine[Any, Any, T]) -> T:
     """Wait for a coroutine; Ctrl-C cancels it and is raised again once it has cleaned up."""
     result: Future[T] = Future()
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from scalevqa_eval.errors import ModelError, ScaleVQAError
 from scalevqa_eval.models.prices import cost
-from scalevqa_eval.run.asking import Asked, Asker
 from scalevqa_eval.run.plan import Plan, open_questions, read_record, record_of, scored_again
 from scalevqa_eval.run.progress import Progress, Reporter
 from scalevqa_eval.run.results import Evaluation
+from scalevqa_eval.run.retry import Asked, Asker
 from scalevqa_eval.scoring.reader import is_open, reader_prompt
 from scalevqa_eval.types import Benchmark, Prompt, Question
 

@@ -11,10 +11,10 @@ from typing import Any
 from scalevqa_eval.images import ImageStore
 from scalevqa_eval.prompts import build_prompt
 from scalevqa_eval.run import files
-from scalevqa_eval.run.asking import Asked
 from scalevqa_eval.run.files import QuestionKey, RecordWriter
 from scalevqa_eval.run.manifest import Setup
 from scalevqa_eval.run.results import Run
+from scalevqa_eval.run.retry import Asked
 from scalevqa_eval.scoring.reader import READ, is_open, read_by
 from scalevqa_eval.scoring.rows import Tally
 from scalevqa_eval.scoring.score import score_reply

@@ -21,7 +21,7 @@ from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.base import Model
 from scalevqa_eval.models.registry import load_model
 from scalevqa_eval.paths import cache_directory
-from scalevqa_eval.run import ReplyCache, run_blocking
+from scalevqa_eval.run import ReplyCache, run_sync
 from scalevqa_eval.types import Prompt, Sampling, TextPart
 
 ATTEMPTS = 4
@@ -61,7 +61,7 @@ class Judge:
 
     def judge(self, student: Work, reference: Work) -> float:
         """The agreement, 0 to 1. Raises ModelError if the judge gives none."""
-        return run_blocking(self._shared(student, reference))
+        return run_sync(self._shared(student, reference))
 
     def judge_all(self, pairs: Sequence[tuple[Work, Work]]) -> list[float]:
         """One agreement for each (student, reference), asked for together."""
@@ -69,11 +69,11 @@ class Judge:
         async def all_of() -> list[float]:
             return list(await asyncio.gather(*(self._shared(*pair) for pair in pairs)))
 
-        return run_blocking(all_of())
+        return run_sync(all_of())
 
     def close(self) -> None:
         """Free the model and close the cache."""
-        run_blocking(self._model.aclose())
+        run_sync(self._model.aclose())
         self._cache.close()
 
     async def _shared(self, student: Work, reference: Work) -> float:

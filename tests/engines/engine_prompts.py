@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from scalevqa_eval.models import Model
-from scalevqa_eval.run import run_blocking
+from scalevqa_eval.run import run_sync
 from scalevqa_eval.types import ImagePart, Prompt, Reply, Sampling, TextPart
 
 OPTIONS = {"A": "tumour", "B": "stroma", "C": "necrosis", "D": "normal tissue"}
@@ -81,7 +81,7 @@ def ask_all(model: Model, prompts: Iterable[Prompt]) -> list[Reply]:
     async def gather() -> list[Reply]:
         return list(await asyncio.gather(*(model.reply(prompt) for prompt in prompts)))
 
-    return run_blocking(gather())
+    return run_sync(gather())
 
 
 def ask_each(model: Model, prompts: Iterable[Prompt]) -> list[Reply | Exception]:
@@ -91,11 +91,11 @@ def ask_each(model: Model, prompts: Iterable[Prompt]) -> list[Reply | Exception]
         waiting = (model.reply(prompt) for prompt in prompts)
         return list(await asyncio.gather(*waiting, return_exceptions=True))
 
-    return run_blocking(gather())
+    return run_sync(gather())
 
 
 def close(model: Model) -> None:
-    run_blocking(model.aclose())
+    run_sync(model.aclose())
 
 
 def assert_agree(name: str, replies: Sequence[Reply], reference: Sequence[Reply]) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from scalevqa_eval.errors import ModelError, UsageError
 from scalevqa_eval.models import load_model
-from scalevqa_eval.run import run_blocking
+from scalevqa_eval.run import run_sync
 
 Open = Callable[..., Any]
 FAMILIES = ("qwen25_vl", "qwen3_vl", "llava")
@@ -305,7 +305,7 @@ def test_closing_ends_what_is_under_way(qwen: str) -> None:
         await model.aclose()
         return list(await asyncio.gather(*tasks, return_exceptions=True))
 
-    found = run_blocking(work())
+    found = run_sync(work())
     assert any(isinstance(reply, BaseException) for reply in found)
     with pytest.raises(ModelError, match="closed"):
         ask_all(model, [make_prompt(1)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.local.huggingface import HFModel
-from scalevqa_eval.run.event_loop import run_blocking
+from scalevqa_eval.run.event_loop import run_sync
 
 
 class Squares:
@@ -61,8 +61,8 @@ def answers(engine: Any, numbers: Sequence[Any], size: int = 4) -> tuple[list[An
         asked = (model.reply(number) for number in numbers)
         return list(await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20))
 
-    found = run_blocking(work())
-    run_blocking(model.aclose())
+    found = run_sync(work())
+    run_sync(model.aclose())
     return found, model
 
 
@@ -119,8 +119,8 @@ def test_given_up_prompts_are_not_answered() -> None:
         engine.go.set()
         return await asyncio.gather(*tasks[:-1])
 
-    assert run_blocking(work()) == [4, 16, 36, 64]
-    run_blocking(model.aclose())
+    assert run_sync(work()) == [4, 16, 36, 64]
+    run_sync(model.aclose())
     assert [10] not in engine.batches
 
 
@@ -138,5 +138,5 @@ def test_close_drops_what_waits_and_refuses_more() -> None:
         await closing
         return await asyncio.gather(*tasks, model.reply(2), return_exceptions=True)  # type: ignore[arg-type]
 
-    assert {str(reply) for reply in run_blocking(work())} == {"the model was closed"}
+    assert {str(reply) for reply in run_sync(work())} == {"the model was closed"}
     assert engine.unloaded

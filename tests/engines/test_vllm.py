@@ -155,8 +155,8 @@ def test_a_plain_script_that_is_killed_leaves_nothing_behind(qwen: str, tmp_path
     code = (
         "import time\n"
         "from scalevqa_eval import load_model\n"
-        "from scalevqa_eval.run import run_blocking\n"
-        f"run_blocking(load_model('vllm/{qwen}', **{TINY!r}).start())\n"
+        "from scalevqa_eval.run import run_sync\n"
+        f"run_sync(load_model('vllm/{qwen}', **{TINY!r}).start())\n"
         "print('READY', flush=True)\n"
         "time.sleep(600)\n"
     )

@@ -16,15 +16,15 @@ from small import Scripted, benchmark, tagged
 from scalevqa_eval import evaluate
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.models.base import checked
-from scalevqa_eval.run import ReplyCache, RetryPolicy, asking
-from scalevqa_eval.run.asking import Asked, Asker, Throttle
+from scalevqa_eval.run import ReplyCache, RetryPolicy, retry
+from scalevqa_eval.run.retry import Asked, Asker, Throttle
 from scalevqa_eval.types import Prompt, Reply, Sampling, Usage
 
 PROMPT = Prompt("q", "", (), Sampling(), "", {"A": "x", "B": "y"}, "all")
 
 
 class Clock:
-    """Time as asking.py sees it, moved on by the test."""
+    """Time as retry.py sees it, moved on by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -36,7 +36,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(asking, "time", clock)
+    monkeypatch.setattr(retry, "time", clock)
     return clock
 
 
