@@ -176,3 +176,30 @@ def test_python_gives_what_the_command_gives(tmp_path: Path) -> None:
         assert (own.accuracy, *own.ci) == pytest.approx((part["accuracy"], *part["ci"]), abs=1e-6)
         assert 0 < part["p_value"] <= 1
     assert data["transfer"]["p_value"] < 0.005
+
+
+def test_a_repair_parts_no_patient(tmp_path: Path) -> None:
+    """Patients that only a field of the file names are clusters of the repair, too."""
+    made = plant("length", 64, strength=0.4, slides=16).questions
+    rows = []
+    for number, question in enumerate(made):
+        asked = row(number, question) | {"question": "Which of these fits?"}
+        patient = int(str(question.slide)[-4:]) // 2
+        rows.append(asked | {"patient_id": f"p{patient}"})
+        rows[-1]["extra_info"]["question_type"] = "type_A"
+    file = tmp_path / "val.json"
+    file.write_text(json.dumps(rows))
+    done = invoke(
+        file, "--permutations", "2", "--seeds", "1", "--output", tmp_path / "out",
+        "--repair", "blocks",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    groups: dict[str, set[str]] = {}
+    blocks: dict[str, list[str]] = {}
+    written = json.loads((tmp_path / "out" / "repair" / "val.json").read_text())
+    for new in written:
+        groups.setdefault(new["patient_id"], set()).add(new["extra_info"]["slide_group"])
+        blocks.setdefault(new["extra_info"]["block"], []).append(new["patient_id"])
+    assert written
+    assert {len(group) for group in groups.values()} == {1}
+    assert all(len(set(patients)) == len(patients) for patients in blocks.values())
