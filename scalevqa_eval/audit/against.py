@@ -11,8 +11,6 @@ from scalevqa_eval.audit import tables
 from scalevqa_eval.audit.findings import counted
 from scalevqa_eval.errors import DataError
 
-_NEEDED = {"benchmark", "verdict", "parts", "text_only", "whole_file", "findings", "questions"}
-
 
 def read_audit(path: Path | str) -> dict[str, Any]:
     """An audit.json of this format. Raises DataError."""
@@ -24,8 +22,10 @@ def read_audit(path: Path | str) -> dict[str, Any]:
         raise DataError(f"{path} is no audit.json")
     if data.get("format") != 2:
         raise DataError(f"{path} was written by another version: audit the old file again")
-    if missing := _NEEDED - data.keys():
-        raise DataError(f"{path} is no whole audit.json: it lacks {', '.join(sorted(missing))}")
+    try:
+        changes(data, data)  # all that is compared is there
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no whole audit.json ({error!r})") from error
     return data
 
 

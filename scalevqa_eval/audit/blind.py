@@ -22,7 +22,7 @@ from scalevqa_eval.audit.models import PROMPTS, Round, applicable
 from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
 from scalevqa_eval.audit.report import AuditReport
-from scalevqa_eval.audit.results import SIDE_LEVEL, WORDS, Share, decide, rounded
+from scalevqa_eval.audit.results import SIDE_LEVEL, WORDS, Share, decide, in_words, rounded
 from scalevqa_eval.audit.table import gold_offsets, make_table, numbered
 from scalevqa_eval.errors import ModelError
 from scalevqa_eval.images import ImageStore
@@ -171,7 +171,8 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
         Finding("blind-silent", "warning",
                 f"{one.name} gave a letter in {row['answered']:,} of {row['n']:,} questions: "
                 "what it knows was not tested.", {"model": one.model, "answered": row["answered"]})
-        for one, row in zip(guesses, results, strict=True) if 2 * row["answered"] < row["n"]
+        for one, row in zip(guesses, results, strict=True)
+        if 2 * row["answered"] < row["n"] and row["call"] != "above"
     ]  # fmt: skip
     missing = sum(one.asked - len(one.pairs) for one in found)
     if missing:
@@ -181,24 +182,23 @@ def summarise(found: Sequence[Answers], known: Known) -> Blind:
                     "same command asks them again.", {"prompts": missing})
         )  # fmt: skip
     reasons = [
-        _reason(one, known) for one, row in zip(guesses, results, strict=True)
-        if row["call"] == "above" and one.condition != "no-question"
+        _reason(row) for row in results
+        if row["call"] == "above" and row["condition"] != "no-question"
     ]  # fmt: skip
     return Blind(section, tuple(findings), tuple(reasons))
 
 
-def _reason(one: Answers, known: Known) -> str:
-    asked = _Arrays(one.pairs, known)
+def _reason(row: Mapping[str, Any]) -> str:
     text = (
-        f"{one.name} answers {asked.share} without images; chance is "
-        f"{100 * asked.share.chance:.1f} %"
+        f"{row['model']} ({row['mode']}, {row['condition']}) answers {in_words(row)} without "
+        f"images; chance is {100 * row['chance']:.1f} %"
     )
-    beyond = _beyond(asked, asked.credits, asked.probe)
+    beyond = (row["against_probe"] or {}).get("beyond_probe")
     if beyond is not None:
-        text += f"; where the trained probes are wrong, {beyond}: "
-        text += (
-            "knowledge, or a shortcut that they do not have"
-            if beyond.ci[0] > beyond.chance else "not above chance, so that no knowledge is shown"
+        text += f"; where the trained probes are wrong, {in_words(beyond)}: "
+        known = beyond["p_value"] <= SIDE_LEVEL
+        text += "knowledge, or a shortcut that they do not have" if known else (
+            "not above chance, so that no knowledge is shown"
         )  # fmt: skip
     return text
 
@@ -233,11 +233,13 @@ def with_blind(report: AuditReport, blind: Blind) -> AuditReport:
 
 
 def tested(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The results of models that gave a letter to half of the questions or more.
-
-    Who gives none shows neither what it knows nor what it does not.
+    """The results of models that gave a letter to half of the questions or more, or are above
+    chance: who is silent shows neither what it knows nor what it does not.
     """
-    return [row for row in section["results"] if 2 * row["answered"] >= row["n"]]
+    return [
+        row for row in section["results"]
+        if 2 * row["answered"] >= row["n"] or row["call"] == "above"
+    ]  # fmt: skip
 
 
 def _knows(row: Mapping[str, Any], learnable: bool) -> tuple[bool, float]:
@@ -246,10 +248,12 @@ def _knows(row: Mapping[str, Any], learnable: bool) -> tuple[bool, float]:
     Where the text has a shortcut that can be learned, what counts is what the model has right
     where the probes are wrong: a model may have learned the shortcut, too.
     """
-    beyond = (row["against_probe"] or {}).get("beyond_probe")
-    if learnable and row["call"] == "above" and beyond is not None:
-        return beyond["ci"][0] > beyond["chance"], beyond["leak_ci"][1]
-    return row["call"] == "above", row["leak_ci"][1]
+    if not learnable or row["call"] != "above" or row["against_probe"] is None:
+        return row["call"] == "above", row["leak_ci"][1]
+    beyond = row["against_probe"]["beyond_probe"]
+    if beyond is None:  # the probes are wrong nowhere
+        return False, 1.0
+    return beyond["p_value"] <= SIDE_LEVEL, beyond["leak_ci"][1]
 
 
 Call = Literal["above", "below", "not shown"]
@@ -345,19 +349,18 @@ def _against_probe(pairs: Pairs, known: Known) -> dict[str, Any] | None:
         "model_only": rounded((model * (1 - probe)).sum()),
         "probe_only": rounded(((1 - model) * probe).sum()),
         "neither": rounded(((1 - model) * (1 - probe)).sum()),
-        **{
-            name: None if (found := _beyond(asked, *two)) is None else found.to_json()
-            for name, two in beyond.items()
-        },
+        **{name: _beyond(asked, *two) for name, two in beyond.items()},
     }
 
 
-def _beyond(asked: _Arrays, credits: Floats, other: Floats) -> Share | None:
+def _beyond(asked: _Arrays, credits: Floats, other: Floats) -> dict[str, Any] | None:
     """What one has right of the questions that the other has wrong; None if there are none."""
     wrong = other < 0.5  # False where there was no audit of the text
     if not wrong.any():
         return None
-    return share(credits[wrong], asked.chances[wrong], asked.clusters[wrong])
+    right, chances, clusters = credits[wrong], asked.chances[wrong], asked.clusters[wrong]
+    p_value = clustered_p(right, chances, clusters)
+    return {**share(right, chances, clusters).to_json(), "p_value": rounded(p_value)}
 
 
 def _elimination(one: Answers, known: Known) -> dict[str, Any]:

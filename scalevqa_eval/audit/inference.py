@@ -34,8 +34,7 @@ class Credits:
     """One probe's credit per question: `real` averaged over fold seeds, `test` as in the null.
 
     `test` (questions, 1 + redraws) has the real labels in its first column and holds as many
-    seeds as the redraws do; without columns it is in no test. `p_value` is the probe's own, if
-    its answers do not depend on labels.
+    seeds as the redraws do; without columns it is in no test.
     """
 
     name: str
@@ -104,15 +103,22 @@ def base_rate(given: Given) -> tuple[Floats, Floats]:
     The commonest label in each set of options where that is more than luck above guessing, for
     each set of labels by itself; else guessing.
     """
-    chance = given.chances[:, None]
+
+    def above_luck(values: Floats) -> Floats:
+        return label_or_guess(values, given.chances, given.clusters)
+
+    real = above_luck(given.majority.real[:, None])[:, 0]
+    return real, above_luck(given.majority.test.astype(np.float64))
+
+
+def label_or_guess(values: Floats, chances: Floats, clusters: Ints) -> Floats:
+    """`values` (questions, sets of labels) of the commonest labels where their mean is more than
+    luck above guessing, else guessing.
+    """
+    chance = chances[:, None]
     guessing = np.sqrt((chance * (1 - chance)).sum()) / len(chance)
-
-    def floored(values: Floats) -> Floats:
-        excess, error = _leak(values, chance, given.clusters)
-        return np.where(excess > _ABOVE * np.maximum(guessing, error), values, chance)
-
-    real = floored(given.majority.real[:, None])[:, 0]
-    return real, floored(given.majority.test.astype(np.float64))
+    excess, error = _leak(values, chance, clusters)
+    return np.where(excess > _ABOVE * np.maximum(guessing, error), values, chance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class AuditReport:
         """What audit.json holds; docs/audit.md explains every key."""
         models = {
             row["model"] for row in self.sections.get("blind", {}).get("results", ())
-            if 2 * row["answered"] >= row["n"]
+            if 2 * row["answered"] >= row["n"] or row["call"] == "above"
         }  # fmt: skip
         data = {
             "format": FORMAT,

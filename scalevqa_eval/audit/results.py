@@ -99,12 +99,7 @@ class Share:
         }
 
     def __str__(self) -> str:
-        low, high = self.ci
-        correct = round(round(self.correct, _DIGITS), 1)  # as from audit.json
-        return (
-            f"{fraction(correct, self.n)} = {100 * self.accuracy:.1f} % "
-            f"(95 % {100 * low:.1f} to {100 * high:.1f})"
-        )
+        return in_words(self.to_json())
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +244,15 @@ def _plain(p: float) -> str:
 def p_rounded(p: float) -> float:
     """Six significant digits; never 0, which no p-value is (below 1e-300: 1e-300)."""
     return float(f"{max(p, 1e-300):.6g}")
+
+
+def in_words(share: Mapping[str, Any]) -> str:
+    """`349/450 = 77.6 % (95 % 72.1 to 82.0)`, from a share's JSON."""
+    low, high = share["ci"]
+    return (
+        f"{fraction(round(share['correct'], 1), share['n'])} = {100 * share['accuracy']:.1f} % "
+        f"(95 % {100 * low:.1f} to {100 * high:.1f})"
+    )
 
 
 def rounded(value: float | None) -> float | None:

@@ -95,7 +95,8 @@ def first_line(data: Data) -> str:
     place = data["position"]
     if place["p_adjusted"] <= place["level"] and len(place["counts"]) > 1:
         most = max(place["counts"])
-        line += f" Always taking place {place['counts'].index(most) + 1} gets {most}."
+        line += f" Always taking place {place['counts'].index(most) + 1} gets {most}"
+        line += f" of {sum(place['counts'])}." if place["fixed_order"] else "."
     knows = [row for row in (data.get("blind") or {}).get("results", ())
              if row["call"] == "above" and row["condition"] == "no-images"]  # fmt: skip
     if knows:
@@ -119,8 +120,8 @@ def points(value: float | None) -> str:
 
 def leak(row: Data) -> str:
     """`+36.9 (0.74)`: points above the base rate, and as a part of what that leaves."""
-    corrected = row.get("chance_corrected")
-    return points(row.get("leak")) + ("" if corrected is None else f" ({corrected + 0.0:.2f})")
+    corrected, said = row.get("chance_corrected"), points(row.get("leak"))
+    return said if corrected is None else f"{said} ({round(corrected, 2) + 0.0:.2f})"
 
 
 def p_words(row: Data, key: str = "p_value") -> str:

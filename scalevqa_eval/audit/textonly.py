@@ -155,12 +155,13 @@ def probe_text(
 
 
 def _balanced(table: Table, gold: Ints) -> npt.NDArray[np.bool_]:
-    """Whether each option is right equally often over all questions of this text: then a reader of
-    the text alone is right in exactly 1/K of them, whatever it has learned.
+    """Whether each option is right equally often over all questions of this text and dimension:
+    then who reads no more is right in exactly 1/K of them, whatever was learned.
     """
     width = int(table.sizes.max())
-    counts = np.bincount(table.wording * width + gold, minlength=(table.wording.max() + 1) * width)
-    right = counts.reshape(-1, width)[table.wording]
+    text = numbered(list(zip(table.wording, table.dimension, strict=True)))
+    counts = np.bincount(text * width + gold, minlength=(text.max() + 1) * width)
+    right = counts.reshape(-1, width)[text]
     outside = np.arange(width) >= table.sizes[:, None]
     return np.asarray(((right == right[:, :1]) | outside).all(1))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scalevqa_eval.audit.crossval import Draw, cross_validate, fold_count, make_folds, option_credit
 from scalevqa_eval.audit.features import Features
 from scalevqa_eval.audit.findings import Finding
-from scalevqa_eval.audit.inference import clustered_p, share
+from scalevqa_eval.audit.inference import clustered_p, label_or_guess, share
 from scalevqa_eval.audit.probes import BASE_RATES, COMBINED, COMBINED_FILE, learned
 from scalevqa_eval.audit.reading import select
 from scalevqa_eval.audit.redraws import DRAWS, Floats, given_answers, relabelled_together
@@ -102,7 +102,7 @@ def probe_transfer(
     ) -> Tested:
         own, given = credits[key][mask], worth[key][mask[table.owner]]
         chances, here = table.chances[mask], cluster[mask]
-        base = label[mask] if label[mask].mean() > chances.mean() else chances
+        base = label_or_guess(label[mask, None], chances, here)[:, 0]
         p, _ = given_answers(given, table.sizes[mask], together[mask], gold[mask], seed=seed)
         return share(own, chances, here, base), max(p, clustered_p(own, base, here))
 

@@ -100,11 +100,6 @@ _REFUSAL = re.compile(
     r"(?i)\b(?:sorry|as an ai|i (?:cannot|can['’]t)|(?:unable|not able) to)\b.{0,80}\b(?:help"
     r"|assist|provide|comply|interpret|analy[sz]e|view|see|diagnos\w+|access|process|fulfill)\b"
 )
-_EXAMPLE = re.compile(  # a sentence in which a tag, a field or a box is no answer
-    r"(?i)\b(?:example|eg\b|format|schema|template|such as|would have\b|should be (?:given|written"
-    r"|put)|in the form|look like|(?:if|unless|had|were)\b.*\bwould\b|(?:could|might|not|wrong)\b"
-    r"[^,.!?\n]{0,20}\b(?:answer|write|say|reply|give|put)\b)"
-)
 _NOUN = re.compile(
     r"(?<![a-z])(?:answers?|option|choice|ans|respuesta|opción|antwort|réponse|risposta|resposta"
     r"|ответ|diagnosis|(?:final|so|conclusion|response)(?=:))(?!\w)|答案|选项|答え|正解|정답"
@@ -141,6 +136,15 @@ _FORCED = (  # a condition that is none: "If I had to choose, …"
     r"|decide))(?: to (?:choose|pick|guess|answer))?(?: (?:only )?(?:one|an? (?:single )?(?:answer"
     r"|option)))?(?=[,:])"
 )
+_EXAMPLE = re.compile(  # the sentence before a tag, a field or a box that is no answer
+    r"(?i)\b(?:for example|example[:,]|eg\b|should be (?:given|written|put))"
+    r"|\b(?:such as|look like|in the form(?: of)?)[^\w\n]{0,8}$"
+    r"|^(?!.*\b(?:in|per|following|using|with|to) (?:\w+ ){0,3}format)"
+    r".*\b(?:format|schema|template)\b"
+    rf"|\b(?!{_FORCED})(?:if|unless|had|were)\b.*\bwould\b"
+    r"|\b(?:could|might|not|wrong)\b[^,.!?\n]{0,20}\b(?:answer|write|say|reply|give|put)\b"
+)
+_ONLY_IF = re.compile(r"(?i)\W{0,4}(?:only )?(?:if|unless|provided)\b")  # what follows one
 _CONDITION = re.compile(  # anywhere in the sentence before the answer
     rf"(?i)\b(?:(?!{_FORCED})if|unless|whether|suppos\w+|assum\w+|in case|as long as|on condition"
     r"|in the (?:absence|presence|event))\b|如果|若|假如|要是"
@@ -222,7 +226,7 @@ def _ladder(said: str, options: Options) -> tuple[str, str]:
     """The letter and the rung's name, or the reason why there is none."""
     for tag in reversed(answer_tags(said)):
         content = prose(tag[1][:_WINDOW])
-        if not _PLACEHOLDER.fullmatch(content[:100]) and not _is_example(said, tag.start()):
+        if not _PLACEHOLDER.fullmatch(content[:100]) and not _is_example(said, *tag.span()):
             found = _value(content, options) or ""
             return found if len(found) == 1 else "answer-tag-unreadable", "answer-tag"
     if not said or _ERROR.match(said):
@@ -231,7 +235,7 @@ def _ladder(said: str, options: Options) -> tuple[str, str]:
     stated, end = _stated(text, options), said[-_WINDOW:]
     for method, pattern, sign in (("json", _FIELD, ":"), ("boxed", _BOXED, "\\")):
         values = [*pattern.finditer(end)][-20:] if sign in said else ()
-        values = [value for value in values if not _is_example(end, value.start())]
+        values = [value for value in values if not _is_example(end, *value.span())]
         read = [_value(prose("".join(value.groups(""))), options) for value in values]
         if method == "json" and read:
             return (read[0] or DENIED) if len(set(read)) == 1 else SEVERAL, method
@@ -249,12 +253,12 @@ def _value(text: str, options: Options) -> str | None:
     return options.read(text) or _stated(text, options)
 
 
-def _is_example(text: str, start: int) -> bool:
-    """Whether what starts here stands in a sentence about another case, or about the format."""
+def _is_example(text: str, start: int, after: int) -> bool:
+    """Whether what stands here is in a sentence about another case, or about the format."""
     brace = text.rfind("{", max(0, start - 2000), start) + 1
     end = start if text[start] in "<\\" or not brace else brace - 1
     before = text[max(0, end - 200) : end].replace("e.g.", "eg")
-    return bool(_EXAMPLE.search(STOP.split(before)[-1]))
+    return bool(_EXAMPLE.search(STOP.split(before)[-1]) or _ONLY_IF.match(text, after))
 
 
 def _stated(text: str, options: Options) -> str | None:

@@ -26,6 +26,9 @@ _AFTER_WORD = re.compile(r"(?<=\w)\s*\(\s*([+-])\s*\)|(?<=\w)\s+(-)(?=\s*(?:$|[/
 _NO_SIGN = re.compile(r"-{2,}|(?<!\S)-(?!\d)|(?<=\S)-(?=\S)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NAUGHT = re.compile(r"(?<![\w.])\.(?=\d)")  # ".5" is 0.5
+# Between digits they tell 5.6 from 5-6 and from 5/6: forms that stay.
+_BETWEEN = re.compile(r"(?<=\d)[./:](?=\d)")
+_STAYS = dict(zip("./:", ("\u2024", " \u2215 ", " \u2236 "), strict=True))
 _JOINT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])")  # "Ki67" is "Ki-67", "5mm" is "5 mm"
 
 
@@ -106,11 +109,13 @@ def comparable(text: str) -> str:
     for form, sign in _FORMS.items():
         folded = folded.replace(form, sign)
     folded = _AFTER_WORD.sub(lambda found: f"{found[1] or found[2]} ", folded)
-    folded = _JOINT.sub(" ", _NAUGHT.sub("0.", _THOUSANDS.sub("", folded)))
+    folded = _NAUGHT.sub("0.", _THOUSANDS.sub("", folded))
+    folded = _JOINT.sub(" ", _BETWEEN.sub(lambda found: _STAYS[found[0]], folded))
     kept = "".join(
-        c if c.isalnum() or _SYMBOLS.match(c) or unicodedata.category(c) in ("Mn", "Pd") else " "
+        c if c.isalnum() or _SYMBOLS.match(c) or c in "\u2024\u2215\u2236"
+        or unicodedata.category(c) in ("Mn", "Pd") else " "
         for c in folded
-    )
+    )  # fmt: skip
     words = [
         word for word in _NO_SIGN.sub(" ", _SYMBOLS.sub(r" \1 ", kept)).split() if word != "the"
     ]

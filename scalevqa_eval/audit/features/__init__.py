@@ -38,11 +38,11 @@ class Features:
     def contrast(self) -> sparse.csr_matrix:
         return grams.contrast(self.table)
 
-    @cached_property
+    @property
     def characters(self) -> sparse.csr_matrix:
         return grams.characters(self.table)
 
-    @cached_property
+    @property
     def goes_on(self) -> sparse.csr_matrix:
         return grams.goes_on(self.table)
 

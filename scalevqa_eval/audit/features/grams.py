@@ -84,6 +84,7 @@ class Grams:
         )
 
 
+_CHARACTERS = 80  # at each end of an option
 _OWN, _LACKS = np.uint64(0x5851F42D4C957F2D), np.uint64(0x14057B7EF767814F)
 
 
@@ -105,10 +106,16 @@ def characters(table: Table) -> sparse.csr_matrix:
     Half of it is how the option is written (`tokens.written`: capitals, marks, blanks; runs of 1 to
     4), half the beginnings and ends of words and what is between (runs of 3 and 4).
     """
-    shapes = [one_by_one(f"\n{written(text)}\n") for text in table.texts]
-    letters = [one_by_one(f" {' '.join(words)} ") for words in table.words]
+    shapes = [_ends(f"\n{written(text)}\n") for text in table.texts]
+    letters = [_ends(f" {' '.join(words)} ") for words in table.words]
     halves = [tfidf(shapes, (1, 2, 3, 4)), tfidf(letters, (3, 4))]
     return sparse.csr_matrix(sparse.hstack(halves))
+
+
+def _ends(text: str) -> Hashes:
+    """Characters of the beginning and the end of a text, which bounds the memory."""
+    cut = text if len(text) <= 2 * _CHARACTERS else f"{text[:_CHARACTERS]}{text[-_CHARACTERS:]}"
+    return one_by_one(cut)
 
 
 def goes_on(table: Table) -> sparse.csr_matrix:
