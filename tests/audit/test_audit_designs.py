@@ -186,3 +186,15 @@ def test_grades_that_are_asked_again_and_again_are_no_counterfactual_groups() ->
     more = [question(20 + k, shown, k, text="Which grade is this?", slide="s20",
                      views=(View("single", f"{20 + k}.png"),)) for k in range(3)]  # fmt: skip
     assert quick(benchmark([*one, *more])).groups is None
+
+
+def test_one_text_with_other_answers_in_each_dimension_is_no_balance() -> None:
+    made = [
+        question(i, ["yes", "no"], i % 2, text="Is it seen?", slide=f"slide{i // 12}",
+                 dimension=f"d{i % 2}")
+        for i in range(240)
+    ]  # fmt: skip
+    report = quick(benchmark(made))
+    assert not any(stratum.by_design for stratum in report.strata)
+    assert report.verdict == "leaky"
+    assert {share.verdict for share in report.text_only.by_dimension.values()} == {"imbalanced"}

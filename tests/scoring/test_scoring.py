@@ -122,6 +122,11 @@ def test_open_measures_are_symmetric_shares(a: str, b: str) -> None:
         ("carcinoma - invasive", "carcinoma, invasive", True),
         ("5 cm", ".5 cm", False),
         (".5 cm", "0.5 cm", True),
+        ("5-6 mm", "5.6 mm", False),
+        ("1/2", "1.2", False),
+        ("3:1", "3.1", False),
+        ("1-2", "1/2", False),
+        ("5–6 mm", "5-6 mm", True),
     ],
 )
 def test_what_carries_meaning_is_compared(answer: str, reference: str, same: bool) -> None:
