@@ -69,8 +69,8 @@ def summarise(rows: list[dict[str, Any]]) -> None:
           "undecided")  # fmt: skip
     for group in sorted(groups, key=str):
         rows_ = groups[group]
-        # A sibling cue is there for one who has the whole file, and for no other.
-        key_ = "whole_file" if group[0] == "sibling" else "verdict"
+        # What is common in the file, and siblings' cues, are there for who has the whole file.
+        key_ = "whole_file" if group[0] in ("diagnosis", "sibling") else "verdict"
         count = Counter(row[key_] for row in rows_)
         limits = wilson(count["leaky"], len(rows_))
         leak, n, strength, options, slides = group
