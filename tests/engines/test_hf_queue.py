@@ -17,12 +17,16 @@ from scalevqa_eval.run.event_loop import run_sync
 
 
 class Squares:
-    """Squares numbers; `fits` is how many at once, `bad` are numbers that it cannot take."""
+    """Squares numbers; `fits` is how many at once, `bad` are numbers that it cannot take.
+
+    It is its own processor.
+    """
 
     takes_images = True
     identity: dict[str, Any] = {}  # noqa: RUF012
 
     def __init__(self, fits: int = 1000, bad: Sequence[int] = ()) -> None:
+        self.processor = self
         self.fits, self.bad = fits, frozenset(bad)
         self.sizes: list[int] = []
         self.batches: list[list[int]] = []
